@@ -1,0 +1,11 @@
+/** The public surface of `@tideway/protocol`: names, cursors, frames, codes, limits, contracts. */
+export * from './channel-pattern.ts';
+export * from './codec.ts';
+export * from './codes.ts';
+export * from './contract.ts';
+export * from './crc32.ts';
+export * from './cursor.ts';
+export * from './frames.ts';
+export * from './json-text.ts';
+export * from './limits.ts';
+export * from './names.ts';

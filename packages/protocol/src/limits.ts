@@ -1,0 +1,64 @@
+/**
+ * Every limit and default of the protocol, in one place, with its unit and its reason (PROTOCOL.md LIM-1).
+ * The server announces those a client must know in the `ok` of `hello`.
+ */
+
+const KIB = 1024;
+
+export const limits = {
+  /** Largest record payload, unless its namespace raises it. */
+  recordBytes: 256 * KIB,
+  /** No namespace may raise `recordBytes` beyond this. */
+  recordBytesMax: 16 * 1024 * KIB,
+  /** A message may be this much larger than the largest record: room for the header line. */
+  headerBytes: 8 * KIB,
+  /** Channels named in one `subscribe`. */
+  channelsPerFrame: 100,
+  /** Subscriptions of one session; a client that resumes them all is not rate-limited. */
+  subscriptions: 1_000,
+  /** Records in one page of history, and the N of `last:N`. */
+  pageRecords: 1_000,
+  /** Bytes in one page of history (at least one record is given, however large). */
+  pageBytes: 1024 * KIB,
+  /** Items in one HTTP batch. */
+  batchItems: 1_000,
+  /** Channels of one `GET /v1/events`: the parameter is repeated in a URL that browsers and proxies cut at 8 KiB. */
+  eventSourceChannels: 16,
+  /** A signal's payload: signals are copied to every follower and never stored. */
+  signalBytes: 16 * KIB,
+  /** A member's presence state. */
+  memberBytes: 2 * KIB,
+  /** A record's key, in UTF-8 bytes. */
+  keyBytes: 128,
+  /** A record's rid, in printable ASCII characters. */
+  ridLength: 64,
+  /** A user's name, in UTF-8 bytes. */
+  userBytes: 255,
+  /** A traceparent header (W3C Trace Context: version 00 is 55 characters). */
+  traceLength: 64,
+  /** Commands of one session that have no answer yet; beyond it its socket is not read. */
+  commandsInFlight: 64,
+  /** Frames in a row that are not understood, before the connection is closed. */
+  badFramesInRow: 10,
+} as const;
+
+export const timing = {
+  /** How often the server pings; below the 60 s after which common proxies cut an idle connection. */
+  pingMs: 25_000,
+  /** How long a pong may take. */
+  pongTimeoutMs: 10_000,
+  /** How long a connection may live without a successful `hello`. */
+  helloMs: 10_000,
+  /** How long an append may be repeated inside the node before it is `unconfirmed`. */
+  appendMs: 10_000,
+  /** How long a node that is behind lets a subscriber wait. */
+  behindMs: 5_000,
+  /** Longest wait of a read. */
+  waitMs: 60_000,
+  /** An SSE comment goes out this often on a quiet stream. */
+  commentMs: 15_000,
+  /** How long a ticket lives. */
+  ticketMs: 3_600_000,
+  /** What a retryable error suggests when nothing better is known. */
+  retryMs: 1_000,
+} as const;

@@ -1,0 +1,43 @@
+/**
+ * What the outside world gives: clock, randomness, timers. Hub, session and view take it from here only, so that a
+ * test can hold the clock and replay the dice (ARCHITECTURE.md, Determinism).
+ */
+import { randomFillSync } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+
+export interface Env {
+  /** Wall clock, milliseconds since 1970; may step. Never used for order or for durations. */
+  now(): number;
+  /** Monotonic clock in milliseconds; never steps, starts anywhere. */
+  monotonicMs(): number;
+  /** Fresh unpredictable bytes. */
+  randomBytes(count: number): Uint8Array;
+  /** Calls back once after `delayMs`; the returned function takes it back. A timer never keeps the process alive. */
+  setTimer(delayMs: number, callback: () => void): () => void;
+  /** Calls back at the end of this turn of the event loop: the end of a tick. */
+  endOfTick(callback: () => void): void;
+}
+
+/** The real world. */
+export const nodeEnv: Env = {
+  now: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  randomBytes: (count) => randomFillSync(new Uint8Array(count)),
+  setTimer(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+  endOfTick: (callback) => void setImmediate(callback),
+};
+
+/** A random number in [0, 1), from 32 bits of the environment's randomness. */
+export function randomFraction(env: Env): number {
+  const bytes = env.randomBytes(4);
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) / 2 ** 32;
+}
+
+/** A random id: 128 bits, base64url, 22 characters. */
+export function randomId(env: Env): string {
+  return Buffer.from(env.randomBytes(16)).toString('base64url');
+}
