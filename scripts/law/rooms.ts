@@ -1,0 +1,52 @@
+/** Who may import whom. Imports flow one way (ARCHITECTURE.md); the rest of the law reads it from these tables. */
+
+export interface Permission {
+  /** May be imported for values and types. */
+  readonly values: readonly string[];
+  /** May be imported for types only. */
+  readonly types: readonly string[];
+}
+
+/** The rooms of packages/server/src: a folder, or a file beside them. */
+export const serverRooms: Readonly<Record<string, Permission>> = {
+  env: { values: [], types: [] },
+  log: { values: ['env'], types: [] },
+  view: { values: ['env', 'log'], types: [] },
+  hub: { values: ['env', 'log', 'view'], types: [] },
+  auth: { values: ['env'], types: ['hub'] },
+  transport: { values: ['env', 'log', 'view', 'hub'], types: ['auth', 'ops'] },
+  ops: { values: ['env', 'log', 'view', 'hub'], types: ['auth', 'transport'] },
+  server: { values: ['env', 'log', 'view', 'hub', 'auth', 'transport', 'ops'], types: [] },
+  index: { values: ['env', 'log', 'view', 'hub', 'auth', 'transport', 'ops', 'server'], types: [] },
+  cli: { values: ['env', 'log', 'view', 'hub', 'auth', 'transport', 'ops', 'server', 'index'], types: [] },
+};
+
+/** The packages of this repository, by folder. What is missing here (bench, scripts) may import every package. */
+export const packageImports: Readonly<Record<string, Permission>> = {
+  'packages/protocol': { values: [], types: [] },
+  'packages/client': { values: ['@tideway/protocol'], types: [] },
+  'packages/server': { values: ['@tideway/protocol'], types: [] },
+  'packages/console': { values: ['@tideway/client'], types: [] },
+  'packages/verifier': { values: ['@tideway/protocol', '@tideway/client'], types: ['tideway'] },
+  examples: { values: ['@tideway/client', 'tideway'], types: [] },
+};
+
+/** The command line and its demo are users of the SDK like any other program. */
+export const serverRoomsWithClient: readonly string[] = ['cli'];
+
+/** The room of a file in packages/server/src. */
+export function serverRoomOf(file: string): string | undefined {
+  const path = /^packages\/server\/src\/(.+)$/.exec(file)?.[1];
+  if (path === undefined) return undefined;
+  return path.includes('/') ? path.slice(0, path.indexOf('/')) : path.replace(/\.[a-z]+$/, '');
+}
+
+/** The folder of the package a file belongs to; `scripts` counts as one. */
+export function packageOf(file: string): string {
+  return /^(packages|examples)\/[^/]+(?=\/)/.exec(file)?.[0] ?? file.slice(0, file.indexOf('/'));
+}
+
+/** Whether browser code may name Node's modules here: only where the client meets Node. */
+export function isClientNodeFile(file: string): boolean {
+  return file === 'packages/client/src/node.ts' || file.startsWith('packages/client/src/adapters/');
+}
