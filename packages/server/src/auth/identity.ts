@@ -1,0 +1,40 @@
+/**
+ * Who is speaking: what the authenticator finds out, what permissions judge. Never holds a token, a key or a cookie.
+ */
+
+/** The permission words, the same in namespaces, tokens, errors and documents. */
+export const permissionWords = ['subscribe', 'append', 'signal', 'history', 'presence', 'admin'] as const;
+
+export type Permission = (typeof permissionWords)[number];
+
+/**
+ * What a token narrows its bearer to: channel globs (`chat:42`, `chat:*`, `*`; the star only at the end) with the
+ * permissions that remain there. It takes away; it never gives what the namespace does not.
+ */
+export type Allow = Readonly<Record<string, readonly Permission[]>>;
+
+export interface Identity {
+  readonly kind: 'anonymous' | 'user' | 'key';
+  /** 1–255 bytes of UTF-8; never present on an anonymous identity, on a key only where its entry declares one. */
+  readonly user?: string;
+  readonly roles: readonly string[];
+  /** Absent: not narrowed. */
+  readonly allow?: Allow;
+  /** Wall clock; from then on the session must refresh its token or end. Absent: does not expire. */
+  readonly expiresAtMs?: number;
+  /** The name of the API key's entry. */
+  readonly keyName?: string;
+  /** `tideway dev`: may do anything its `allow` does not take away. */
+  readonly development?: true;
+}
+
+/** No credentials were given. */
+export const anonymous: Identity = Object.freeze({ kind: 'anonymous', roles: Object.freeze([]) });
+
+/** No credentials were given to a server in development mode. */
+export const anonymousDeveloper: Identity = Object.freeze({ ...anonymous, development: true });
+
+/** True when both speak for the same party: a refreshed token must not change who a session is. */
+export function isSameParty(a: Identity, b: Identity): boolean {
+  return a.kind === b.kind && a.user === b.user && a.keyName === b.keyName;
+}

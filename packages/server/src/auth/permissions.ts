@@ -1,0 +1,112 @@
+/**
+ * Who may do what on which channel: the namespace's policy decides, the token's `allow` narrows it. What no namespace
+ * allows is denied. Decides about channels only, never about fields of a record; remembers nothing (a caller may).
+ */
+import { isChannelName, namespaceOf, TidewayError, timing } from '@tideway/protocol';
+import { isAllowed } from './allow.ts';
+import type { Identity, Permission } from './identity.ts';
+
+/**
+ * Who may: `anyone`; `user` (whoever is authenticated, back ends included); `key` (a back end's API key); a list of
+ * roles, one of which is enough; or a function, whose answer counts only when it is `true`.
+ */
+export type Who = 'anyone' | 'user' | 'key' | readonly string[] | WhoFunction;
+
+export type WhoFunction = (identity: Identity, channel: string) => boolean | Promise<boolean>;
+
+/** The part of a namespace's policy that permissions read; nobody may what is not stated. */
+export type Rules = { readonly [P in Permission]?: Who | undefined };
+
+export interface Permissions<Policy extends Rules> {
+  /**
+   * Whether the identity may. Rules that are words or lists answer at once; only a function may answer with a promise,
+   * which rejects with `internal` when that function throws.
+   */
+  may(identity: Identity, permission: Permission, channel: string): boolean | Promise<boolean>;
+  /** The policy of the channel's namespace; `undefined` where there is none or the name is no channel name: `channel_unknown`. */
+  namespace(channel: string): Policy | undefined;
+  /** The error for what `may` denied, for the one who asked. */
+  refusal(identity: Identity, permission: Permission, channel: string): TidewayError;
+}
+
+/** Nobody but the server itself writes to its own namespaces. */
+const READING: ReadonlySet<Permission> = new Set(['subscribe', 'history']);
+
+/**
+ * @param options.namespaces policies by namespace
+ * @param options.otherwise development mode: the policy of namespaces that are not listed
+ */
+export function createPermissions<Policy extends Rules>(options: {
+  readonly namespaces: Readonly<Record<string, Policy>>;
+  readonly otherwise?: Policy | undefined;
+}): Permissions<Policy> {
+  const policies = new Map(Object.entries(options.namespaces));
+
+  function namespace(channel: string): Policy | undefined {
+    const policy = policies.get(namespaceOf(channel)) ?? options.otherwise;
+    return policy !== undefined && isChannelName(channel) ? policy : undefined;
+  }
+
+  return {
+    namespace,
+    may(identity, permission, channel) {
+      const policy = namespace(channel);
+      if (policy === undefined || !isAllowed(identity.allow, permission, channel)) return false;
+      if (channel.startsWith('$') && !READING.has(permission)) return false;
+      if (identity.development === true) return true;
+      if (permission === 'admin' && identity.kind === 'anonymous') return false;
+      const who = policy[permission];
+      return typeof who === 'function' ? ask(who, identity, permission, channel) : matches(who, identity);
+    },
+    refusal(identity, permission, channel) {
+      if (namespace(channel) === undefined) {
+        const known = [...policies.keys()].filter((name) => !name.startsWith('$')).join(', ');
+        return isChannelName(channel)
+          ? new TidewayError('channel_unknown', `${channel}: no namespace of this name; there are: ${known || 'none'}`)
+          : new TidewayError(
+              'channel_unknown',
+              `${shown(channel)} is not a channel name: namespace:rest, rest of 1–200 characters`,
+            );
+      }
+      const why = identity.kind === 'anonymous' ? '; no credentials were given' : '';
+      return new TidewayError('forbidden', `${permission} on ${channel} is not allowed to ${describe(identity)}${why}`);
+    },
+  };
+}
+
+function matches(who: Exclude<Who, WhoFunction> | undefined, identity: Identity): boolean {
+  if (who === undefined) return false;
+  if (who === 'anyone') return true;
+  if (who === 'user') return identity.kind !== 'anonymous';
+  if (who === 'key') return identity.kind === 'key';
+  return identity.roles.some((role) => who.includes(role));
+}
+
+function ask(
+  who: WhoFunction,
+  identity: Identity,
+  permission: Permission,
+  channel: string,
+): boolean | Promise<boolean> {
+  const failed = (cause: unknown): never => {
+    const message = `the function that decides about ${permission} on ${channel} failed`;
+    throw new TidewayError('internal', message, { cause, retryMs: timing.retryMs });
+  };
+  // Only `true` is a yes: a function that forgets to return, or returns an object, must not open a channel.
+  const isYes = (answer: unknown): boolean => answer === true;
+  try {
+    const answer = who(identity, channel);
+    return answer instanceof Promise ? answer.then(isYes, failed) : isYes(answer);
+  } catch (cause) {
+    return new Promise(() => failed(cause));
+  }
+}
+
+function describe(identity: Identity): string {
+  if (identity.kind === 'key') return `the key ${identity.keyName ?? ''}`.trim();
+  return identity.kind === 'user' ? `the user ${identity.user ?? ''}`.trim() : 'anonymous clients';
+}
+
+function shown(text: string): string {
+  return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
+}
