@@ -4,10 +4,10 @@
  */
 
 /**
- * What a client does: `never` try again as it is; `retry` after `retryMs` or with back-off; `refresh` the token, then
- * retry once; `resync`: take the channel up again from its place.
+ * What a client does by itself (COD-1): `never` the same again; `retry` after `retryMs` or with back-off; `refresh` the
+ * token, then retry once.
  */
-export type CodeAction = 'never' | 'retry' | 'refresh' | 'resync';
+export type CodeAction = 'never' | 'retry' | 'refresh';
 
 export interface CodeEntry {
   /** HTTP status of the same error. */
