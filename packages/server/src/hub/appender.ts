@@ -1,0 +1,206 @@
+/**
+ * The way of a record into the log and its answer back (PROTOCOL.md APP-1, APP-2): what gathers in a tick is one
+ * append; a record is answered when the log has confirmed it and this node's fold has judged it. Knows no session.
+ */
+import { timing, type Code } from '@tideway/protocol';
+import type { Env } from '../env.ts';
+import type { AppendOutcome, Log, PhysicalRecord } from '../log/log.ts';
+import type { Verdict, View } from '../view/view.ts';
+
+/** What became of an append. */
+export type Appended =
+  | { readonly state: 'ok'; readonly cursor: string; readonly duplicate: boolean }
+  | { readonly state: 'error'; readonly code: Code; readonly message: string; readonly retryMs?: number };
+
+export type OnAppended = (result: Appended) => void;
+
+interface Waiting {
+  readonly record: PhysicalRecord;
+  /** Of the same id; all but the first are repeats of one in flight. */
+  readonly callbacks: OnAppended[];
+  readonly idKey: string | undefined;
+  readonly sinceMs: number;
+  verdict: Verdict | undefined;
+  stored: boolean;
+}
+
+
+export class Appender {
+  readonly #env: Env;
+  readonly #log: Log;
+  readonly #view: View;
+  readonly #onAppended: (record: PhysicalRecord, result: Appended, durationMs: number) => void;
+  readonly #node: string;
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #byId = new Map<string, Waiting>();
+  #queue: Waiting[] = [];
+  #flushScheduled = false;
+  #serial = 0;
+  #sweeping = false;
+  #idle: (() => void)[] = [];
+
+  constructor(parts: {
+    readonly env: Env;
+    readonly log: Log;
+    readonly view: View;
+    /** Names this life of this node in tickets. */
+    readonly node: string;
+    readonly onAppended: (record: PhysicalRecord, result: Appended, durationMs: number) => void;
+  }) {
+    this.#env = parts.env;
+    this.#log = parts.log;
+    this.#view = parts.view;
+    this.#node = parts.node;
+    this.#onAppended = parts.onAppended;
+  }
+
+  /** Appends that have no answer yet. */
+  get inFlight(): number {
+    return this.#waiting.size;
+  }
+
+  /** True when a record with this id was answered within the window or is in flight: `repeat` then answers. */
+  knows(channel: string, user: string | undefined, rid: string): boolean {
+    return this.#byId.has(idKeyOf(channel, user, rid)) || this.#view.findRid(channel, user, rid) !== undefined;
+  }
+
+  /** Answers a repeat with the first one's answer; a repeat of one in flight waits for it (APP-2). */
+  repeat(channel: string, user: string | undefined, rid: string, callback: OnAppended): void {
+    const inFlight = this.#byId.get(idKeyOf(channel, user, rid));
+    if (inFlight !== undefined) {
+      inFlight.callbacks.push((result) => callback(result.state === 'ok' ? { ...result, duplicate: true } : result));
+      return;
+    }
+    const known = this.#view.findRid(channel, user, rid);
+    if (known !== undefined) callback(answer(known, true));
+  }
+
+  /** Appends one record whose id is not known; the callback is called once, in the order of calls within a channel. */
+  append(record: Omit<PhysicalRecord, 'ticket'>, callback: OnAppended): void {
+    const idKey = record.rid === undefined ? undefined : idKeyOf(record.channel, record.user, record.rid);
+    const ticket = `${this.#node}.${(this.#serial++).toString(36)}`;
+    const waiting: Waiting = {
+      record: { ...record, ticket },
+      callbacks: [callback],
+      idKey,
+      sinceMs: this.#env.monotonicMs(),
+      verdict: undefined,
+      stored: false,
+    };
+    this.#waiting.set(ticket, waiting);
+    if (idKey !== undefined) this.#byId.set(idKey, waiting);
+    this.#queue.push(waiting);
+    this.#scheduleFlush();
+    this.#sweep();
+  }
+
+  /** What the view's fold decided about a record with a ticket. */
+  onVerdict(ticket: string, verdict: Verdict): void {
+    const waiting = this.#waiting.get(ticket);
+    if (waiting === undefined || waiting.verdict !== undefined) return;
+    waiting.verdict = verdict;
+    if (waiting.stored) this.#finish(waiting, answer(verdict, false));
+  }
+
+  /** Resolves when nothing is in flight. */
+  async drained(): Promise<void> {
+    if (this.#waiting.size === 0) return;
+    await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    this.#env.endOfTick(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#flushScheduled = false;
+    const batch = this.#queue;
+    if (batch.length === 0) return;
+    this.#queue = [];
+    void this.#log.append(batch.map((waiting) => waiting.record)).then((outcomes) => this.#onOutcomes(batch, outcomes));
+  }
+
+  #onOutcomes(batch: readonly Waiting[], outcomes: readonly AppendOutcome[]): void {
+    for (let i = 0; i < batch.length; i++) {
+      const waiting = batch[i] as Waiting;
+      const outcome = outcomes[i] as AppendOutcome;
+      switch (outcome.state) {
+        case 'stored':
+          waiting.stored = true;
+          if (waiting.verdict !== undefined) this.#finish(waiting, answer(waiting.verdict, false));
+          break;
+        case 'refused':
+          this.#fail(waiting, outcome.code, outcome.message);
+          break;
+        case 'unknown':
+          // The record may still come back on the tail; then it is stored after all.
+          if (waiting.verdict !== undefined) this.#finish(waiting, answer(waiting.verdict, false));
+          else this.#fail(waiting, 'unconfirmed', outcome.message);
+          break;
+        default:
+          outcome satisfies never;
+      }
+    }
+  }
+
+  /**
+   * A failed append fails what was gathered behind it for its channel too: a later record must not be stored before
+   * an earlier one of the same session is sent again (APP-3).
+   */
+  #fail(waiting: Waiting, code: Code, message: string): void {
+    const result: Appended = { state: 'error', code, message, retryMs: timing.retryMs };
+    const behind = this.#queue.filter((other) => other.record.channel === waiting.record.channel);
+    if (behind.length > 0) this.#queue = this.#queue.filter((other) => other.record.channel !== waiting.record.channel);
+    this.#finish(waiting, result);
+    for (const other of behind) this.#finish(other, result);
+  }
+
+  #finish(waiting: Waiting, result: Appended): void {
+    this.#waiting.delete(waiting.record.ticket as string);
+    if (waiting.idKey !== undefined) this.#byId.delete(waiting.idKey);
+    this.#onAppended(waiting.record, result, this.#env.monotonicMs() - waiting.sinceMs);
+    for (const callback of waiting.callbacks) callback(result);
+    if (this.#waiting.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /** Answers `unconfirmed` to what has waited too long; one timer for all. */
+  #sweep(): void {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    this.#env.setTimer(1_000, () => {
+      this.#sweeping = false;
+      const oldest = this.#env.monotonicMs() - timing.appendMs;
+      for (const waiting of this.#waiting.values()) {
+        if (waiting.sinceMs > oldest) break;
+        this.#fail(waiting, 'unconfirmed', 'the log has not confirmed it in time; repeat it with the same rid');
+      }
+      if (this.#waiting.size > 0) this.#sweep();
+    });
+  }
+}
+
+/** The scope of an id (APP-2): channel and user; all anonymous ones are one user. */
+function idKeyOf(channel: string, user: string | undefined, rid: string): string {
+  return `${channel}\n${user === undefined ? '' : `=${user}`}\n${rid}`;
+}
+
+/** The answer a verdict stands for. */
+function answer(verdict: Verdict, repeated: boolean): Appended {
+  switch (verdict.state) {
+    case 'visible':
+    case 'control':
+      return { state: 'ok', cursor: verdict.cursor, duplicate: repeated };
+    case 'duplicate':
+      return answer(verdict.first, true);
+    case 'conflict':
+      return { state: 'error', code: 'conflict', message: 'the key was changed since the place named by "expect"' };
+    case 'closed':
+      return { state: 'error', code: 'channel_closed', message: 'the channel is closed' };
+    case 'unreadable':
+      return { state: 'error', code: 'internal', message: 'the log returned the record unreadable' };
+    default:
+      return verdict satisfies never;
+  }
+}

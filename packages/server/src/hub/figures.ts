@@ -1,0 +1,28 @@
+/**
+ * What the hub counts, as plain fields: adding to a number is all the hot path pays. Read by metrics and vitals.
+ */
+export class HubFigures {
+  sessionsOpened = 0;
+  framesReceived = 0;
+  bytesReceived = 0;
+  chunksSent = 0;
+  bytesSent = 0;
+  socketWrites = 0;
+  recordsDelivered = 0;
+  recordsApplied = 0;
+  signalsDelivered = 0;
+  signalsDropped = 0;
+  outboxOverflows = 0;
+  clientGaps = 0;
+  clientDuplicates = 0;
+  tokenRefreshes = 0;
+  readonly appends: Record<string, number> = {};
+  readonly resumes: Record<string, number> = {};
+  readonly errors: Record<string, number> = {};
+  readonly closed: Record<string, number> = {};
+
+  /** Adds one to a member of one of the records above. */
+  static count(record: Record<string, number>, member: string): void {
+    record[member] = (record[member] ?? 0) + 1;
+  }
+}

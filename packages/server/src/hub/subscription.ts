@@ -1,0 +1,36 @@
+/** One session following one channel: where it stands, and in which state (ARCHITECTURE.md, the ring). */
+import type { GapReason } from '@tideway/protocol';
+import type { LiveChannel } from './live-channel.ts';
+import type { Session } from './session.ts';
+
+export class Subscription {
+  readonly session: Session;
+  readonly channel: LiveChannel;
+  /** Index in the channel's list of live subscriptions; −1 while joining or over. */
+  liveIndex = -1;
+  /** True once nothing more may be sent for it. */
+  over = false;
+  /** A discontinuity it has not been told of yet: goes out before the next record. */
+  gap: GapReason | undefined;
+  #place: string;
+
+  constructor(session: Session, channel: LiveChannel, place: string) {
+    this.session = session;
+    this.channel = channel;
+    this.#place = place;
+  }
+
+  get live(): boolean {
+    return this.liveIndex >= 0;
+  }
+
+  /** Everything up to here was handed to the session's outbox. A live one stands where its channel stands. */
+  get place(): string {
+    return this.live ? this.channel.delivered : this.#place;
+  }
+
+  /** Moves the place of a subscription that is not live. */
+  set place(place: string) {
+    this.#place = place;
+  }
+}
