@@ -2,7 +2,7 @@
  * The typed contract: channel patterns with Standard Schema validators (https://standardschema.dev, v1), written once,
  * used by the server at run time and by the client as a type only. Any library that carries `~standard` serves.
  */
-import { matchPattern } from './channel-pattern.ts';
+import { checkPattern, matchPattern } from './channel-pattern.ts';
 import { namespaceOf } from './names.ts';
 
 /** Standard Schema v1, as far as it is used here. */
@@ -35,8 +35,14 @@ export interface ChannelSpec {
 /** Channel patterns, and what their channels carry. */
 export type Contract = Readonly<Record<string, ChannelSpec>>;
 
-/** Declares a contract; it is returned as it is, with its exact type. */
+/**
+ * Declares a contract; it is returned as it is, with its exact type.
+ *
+ * @throws RangeError when a key is no channel pattern (NAM-3)
+ * @example contract({ 'chat:{room}': { record: v.object({ text: v.string() }) } })
+ */
 export function contract<const C extends Contract>(channels: C): C {
+  for (const pattern of Object.keys(channels)) checkPattern(pattern);
   return channels;
 }
 
@@ -44,19 +50,33 @@ export type SchemaInput<S> = S extends StandardSchema<infer Input, unknown> ? In
 export type SchemaOutput<S> = S extends StandardSchema<unknown, infer Output> ? Output : never;
 
 /** What an application appends to a pattern's channels; `unknown` where the contract says nothing. */
-export type RecordInput<C, P> = P extends keyof C ? (C[P] extends { readonly record: infer S } ? SchemaInput<S> : unknown) : unknown;
+export type RecordInput<C, P> = P extends keyof C
+  ? C[P] extends { readonly record: infer S }
+    ? SchemaInput<S>
+    : unknown
+  : unknown;
 /** What an application signals on a pattern's channels; `never` where its contract has no signal. */
-export type SignalInput<C, P> = P extends keyof C ? (C[P] extends { readonly signal: infer S } ? SchemaInput<S> : never) : unknown;
+export type SignalInput<C, P> = P extends keyof C
+  ? C[P] extends { readonly signal: infer S }
+    ? SchemaInput<S>
+    : never
+  : unknown;
 
 /** The parameter names in a pattern's text. */
-export type PatternParameter<P extends string> = P extends `${string}{${infer Name}}${infer Rest}` ? Name | PatternParameter<Rest> : never;
+export type PatternParameter<P extends string> = P extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | PatternParameter<Rest>
+  : never;
 /** The parameters a pattern takes. */
 export type PatternParameters<P extends string> = { readonly [Name in PatternParameter<P>]: string };
 
 /** The spec of the first pattern that names the channel, with the pattern; `undefined` where none does. */
-export function specOf(channels: Contract, channel: string): { readonly pattern: string; readonly spec: ChannelSpec } | undefined {
+export function specOf(
+  channels: Contract,
+  channel: string,
+): { readonly pattern: string; readonly spec: ChannelSpec } | undefined {
   for (const [pattern, spec] of Object.entries(channels)) {
-    if (namespaceOf(pattern) === namespaceOf(channel) && matchPattern(pattern, channel) !== undefined) return { pattern, spec };
+    if (namespaceOf(pattern) === namespaceOf(channel) && matchPattern(pattern, channel) !== undefined)
+      return { pattern, spec };
   }
   return undefined;
 }
@@ -80,6 +100,10 @@ export function describeIssues(issues: readonly SchemaIssue[]): string {
  */
 export function issuesOf(schema: StandardSchema, value: unknown, channel: string): readonly SchemaIssue[] | undefined {
   const result = schema['~standard'].validate(value);
-  if (result instanceof Promise) throw new TypeError(`the schema of ${channel} validates asynchronously; use a synchronous one`);
+  if ('then' in result) {
+    // Its rejection is nobody's business any more, and must not end the process.
+    void result.then(undefined, () => undefined);
+    throw new TypeError(`the schema of ${channel} validates asynchronously; use a synchronous one`);
+  }
   return result.issues;
 }

@@ -18,7 +18,7 @@ export const TAG_HIGHEST = 'zzzz';
 /** No cursor is longer (CUR-1). */
 export const CURSOR_LENGTH_MAX = 64;
 
-const POSITION_MAX = 2n ** 63n - 1n;
+const POSITION_MAX = 0x7fff_ffff_ffff_ffffn;
 const PARSE = /^([-0-9A-Z_a-z]{6})\.([0-9AB][-0-9A-Z_a-z]*)\.([-0-9A-Z_a-z]{4})$/;
 
 /** A cursor, taken apart. `position` stays in its wire form, whose byte order is numeric order. */
@@ -126,12 +126,12 @@ export interface TagInput {
 /** The payload bytes that count for a tag (CUR-4). */
 export const TAG_PAYLOAD_BYTES = 1024;
 
-const utf8 = new TextEncoder();
+const utf8 = /* @__PURE__ */ new TextEncoder();
 
 /**
  * The bytes a tag is computed over, in this order (CUR-4): time as 8 bytes, big-endian (absent: 8 × 0xFF); rid, user,
  * key, each as a 2-byte big-endian length and its UTF-8 bytes (absent: 0xFFFF); payload length as 4 bytes,
- * big-endian; the first 1,024 payload bytes.
+ * big-endian; the first 1,024 payload bytes. `time` is a whole number from 0 to 2^53 − 1, a text has at most 65,534 bytes.
  */
 export function tagBytes(input: TagInput): Uint8Array {
   const texts = [input.rid, input.user, input.key].map((text) => (text === undefined ? undefined : utf8.encode(text)));
@@ -160,8 +160,15 @@ export function computeTag(input: TagInput): string {
   return formatTag(crc32(tagBytes(input)));
 }
 
-/** What a client does with a record or mark that reaches it at `place` (CUR-7): apply, drop as duplicate, or resubscribe. */
-export function judge(place: string, step: { readonly prev: string; readonly cursor: string }): 'apply' | 'duplicate' | 'hole' {
+/**
+ * What a client does with a record or mark that reaches it at `place` (CUR-7): apply, drop as duplicate, or resubscribe.
+ * Across epochs order means nothing, so what comes from another one without a `gap` before it is a hole.
+ */
+export function judge(
+  place: string,
+  step: { readonly prev: string; readonly cursor: string },
+): 'apply' | 'duplicate' | 'hole' {
+  if (!step.cursor.startsWith(place.slice(0, place.indexOf('.') + 1))) return 'hole';
   if (step.cursor <= place) return 'duplicate';
   return step.prev <= place ? 'apply' : 'hole';
 }

@@ -1,6 +1,6 @@
 /**
  * The frames of PROTOCOL.md §2 as discriminated unions: what a client may send, what a server may send.
- * Types only; reading and writing them is `codec.ts`.
+ * Types only; `client-header.ts` and `server-header.ts` read and write them.
  */
 import type { Code } from './codes.ts';
 
@@ -24,7 +24,13 @@ export interface SubscribeItem {
 }
 
 export type ClientFrame =
-  | { readonly op: 'hello'; readonly id: number; readonly token?: string; readonly instance: string; readonly client?: string }
+  | {
+      readonly op: 'hello';
+      readonly id: number;
+      readonly token?: string;
+      readonly instance: string;
+      readonly client?: string;
+    }
   | {
       readonly op: 'subscribe';
       readonly id: number;
@@ -46,7 +52,13 @@ export type ClientFrame =
     }
   | { readonly op: 'signal'; readonly channel: string; readonly key?: string; readonly to?: string }
   | { readonly op: 'token'; readonly id: number; readonly token: string }
-  | { readonly op: 'report'; readonly channel: string; readonly gaps?: number; readonly duplicates?: number; readonly lagMs?: number }
+  | {
+      readonly op: 'report';
+      readonly channel: string;
+      readonly gaps?: number;
+      readonly duplicates?: number;
+      readonly lagMs?: number;
+    }
   | { readonly op: 'pong' }
   /** Reserved ops (FRM-9): understood, answered `unsupported`. */
   | { readonly op: 'enter' | 'leave' | 'call'; readonly id: number };
@@ -126,7 +138,13 @@ export type ServerFrame =
     }
   | ({ readonly op: 'record' } & RecordHeader)
   | { readonly op: 'gap'; readonly channel: string; readonly cursor: string; readonly reason: GapReason }
-  | { readonly op: 'mark'; readonly channel: string; readonly prev: string; readonly cursor: string; readonly conflated?: number }
+  | {
+      readonly op: 'mark';
+      readonly channel: string;
+      readonly prev: string;
+      readonly cursor: string;
+      readonly conflated?: number;
+    }
   | { readonly op: 'signal'; readonly channel: string; readonly user?: string; readonly key?: string }
   | { readonly op: 'closed'; readonly channel: string; readonly code?: Code }
   | { readonly op: 'unsubscribed'; readonly channel: string; readonly code?: Code }

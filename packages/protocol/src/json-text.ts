@@ -30,7 +30,7 @@ export function normalizeJson(text: string): string | undefined {
 /** The index just behind the JSON string whose opening quote is at `at`. */
 function skipString(text: string, at: number): number {
   let i = at + 1;
-  while (text.charCodeAt(i) !== 0x22) i += text.charCodeAt(i) === 0x5c ? 2 : 1;
+  while (i < text.length && text.charCodeAt(i) !== 0x22) i += text.charCodeAt(i) === 0x5c ? 2 : 1;
   return i + 1;
 }
 
@@ -40,7 +40,7 @@ function skipValue(text: string, at: number): number {
   if (first === 0x22) return skipString(text, at);
   let depth = 0;
   let i = at;
-  for (; i < text.length; ) {
+  for (; i < text.length;) {
     const c = text.charCodeAt(i);
     if (c === 0x22) {
       i = skipString(text, i);
@@ -73,6 +73,19 @@ export function memberText(object: string, member: string): string | undefined {
     while (isSpace(object.charCodeAt(i)) || object.charCodeAt(i) === 0x3a) i++;
     const end = skipValue(object, i);
     if (name === member) found = object.slice(i, end);
+    i = end;
+  }
+}
+
+/** The texts of the items of a JSON array, as they were written (HTTP-4). The text must be a valid JSON array. */
+export function elementTexts(array: string): string[] {
+  const texts: string[] = [];
+  let i = array.indexOf('[') + 1;
+  for (;;) {
+    while (isSpace(array.charCodeAt(i)) || array.charCodeAt(i) === 0x2c) i++;
+    if (i >= array.length || array.charCodeAt(i) === 0x5d) return texts;
+    const end = skipValue(array, i);
+    texts.push(array.slice(i, end));
     i = end;
   }
 }

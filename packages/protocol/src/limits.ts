@@ -22,7 +22,11 @@ export const limits = {
   pageBytes: 1024 * KIB,
   /** Items in one HTTP batch. */
   batchItems: 1_000,
-  /** Channels of one `GET /v1/events`: the parameter is repeated in a URL that browsers and proxies cut at 8 KiB. */
+  /** The body of an HTTP batch, unless one largest record in base64 needs more. */
+  batchBytes: 4 * 1024 * KIB,
+  /** Any other HTTP body that is no record or signal: 1,000 channel names, each with its cursor, fit. */
+  bodyBytes: 512 * KIB,
+  /** Channels of one `GET /v1/events` and of one ticket: the parameter is repeated in a URL that browsers and proxies cut at 8 KiB. */
   eventSourceChannels: 16,
   /** A signal's payload: signals are copied to every follower and never stored. */
   signalBytes: 16 * KIB,
@@ -34,8 +38,8 @@ export const limits = {
   ridLength: 64,
   /** A user's name, in UTF-8 bytes. */
   userBytes: 255,
-  /** A traceparent header (W3C Trace Context: version 00 is 55 characters). */
-  traceLength: 64,
+  /** A client's own name and version in `hello`. */
+  clientLength: 128,
   /** Commands of one session that have no answer yet; beyond it its socket is not read. */
   commandsInFlight: 64,
   /** Frames in a row that are not understood, before the connection is closed. */

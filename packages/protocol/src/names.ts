@@ -11,7 +11,7 @@ export interface ChannelName {
   readonly rest: string;
 }
 
-/** 1 `$` + 32 of namespace + `:` + 200 of rest would be 234; the namespace's 32 include its first letter. */
+/** `$` 1 + namespace 32 + `:` 1 + rest 200. */
 export const CHANNEL_BYTES_MAX = 234;
 
 const CHANNEL = /^(\$?[a-z][a-z0-9-]{0,31}):([A-Za-z0-9_.\-~/@=+,]{1,200})$/;
@@ -44,7 +44,7 @@ export function namespaceOf(channel: string): string {
 
 const RID = /^[\x20-\x7e]{1,64}$/;
 
-/** True for 1–64 printable ASCII characters: the id an appender gives its record (APP-2). */
+/** True for 1–64 printable ASCII characters: the id an appender gives its record (APP-2), and other texts like it (NAM-4). */
 export function isRid(rid: unknown): rid is string {
   return typeof rid === 'string' && RID.test(rid);
 }
