@@ -112,11 +112,12 @@ describe('packages', () => {
     assertKeeps(`scripts/pack.ts`, `import { z } from 'zod';`);
   });
 
-  test('have no import cycles', () => {
+  test('have no import cycles, save of types', () => {
     const [a, b] = [`${server}/hub/a.ts`, `${server}/hub/b.ts`];
     const cycle = { [a]: `import { b } from './b.ts';`, [b]: `import { a } from './a.ts';` };
     assert.deepEqual(broken(cycle), [`${b}: cycle`]);
     assert.deepEqual(broken({ [a]: `import { a } from './a.ts';` }), [`${a}: cycle`]);
+    assertKeeps(a, `import type { B } from './b.ts';`, { [b]: `import { a } from './a.ts';` });
     assertKeeps(a, `import { b } from './b.ts'; import { c } from './c.ts';`, { [b]: `import { c } from './c.ts';` });
   });
 });

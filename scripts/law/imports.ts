@@ -130,6 +130,7 @@ function judgeDeclared(
   report(source, one, 'declared', `${name} is not among the dependencies of ${packageOf(source.file)}/package.json`);
 }
 
+/** Circles of values only: two files may name each other's types, which are gone before anything runs. */
 function judgeCycles(sources: readonly Source[]): Finding[] {
   const byFile = new Map(sources.map((source) => [source.file, source]));
   const done = new Set<string>();
@@ -141,7 +142,7 @@ function judgeCycles(sources: readonly Source[]): Finding[] {
     if (source === undefined) return;
     path.push(file);
     for (const one of source.imports) {
-      if (!one.specifier.startsWith('.')) continue;
+      if (!one.specifier.startsWith('.') || one.typeOnly) continue;
       const target = resolveRelative(file, one.specifier);
       const begin = path.indexOf(target);
       if (begin === -1) {

@@ -12,8 +12,8 @@ export const serverRooms: Readonly<Record<string, Permission>> = {
   env: { values: [], types: [] },
   log: { values: ['env'], types: [] },
   view: { values: ['env', 'log'], types: [] },
-  hub: { values: ['env', 'log', 'view'], types: [] },
-  auth: { values: ['env'], types: ['hub'] },
+  auth: { values: ['env'], types: [] },
+  hub: { values: ['env', 'log', 'view'], types: ['auth'] },
   transport: { values: ['env', 'log', 'view', 'hub'], types: ['auth', 'ops'] },
   ops: { values: ['env', 'log', 'view', 'hub'], types: ['auth', 'transport'] },
   server: { values: ['env', 'log', 'view', 'hub', 'auth', 'transport', 'ops'], types: [] },
@@ -26,13 +26,13 @@ export const packageImports: Readonly<Record<string, Permission>> = {
   'packages/protocol': { values: [], types: [] },
   'packages/client': { values: ['@tideway/protocol'], types: [] },
   'packages/server': { values: ['@tideway/protocol'], types: [] },
-  'packages/console': { values: ['@tideway/client'], types: [] },
+  'packages/console': { values: ['@tideway/client', '@tideway/verifier', '@tideway/verifier/checker'], types: [] },
   'packages/verifier': { values: ['@tideway/protocol', '@tideway/client'], types: ['tideway'] },
   examples: { values: ['@tideway/client', 'tideway'], types: [] },
 };
 
-/** The command line and its demo are users of the SDK like any other program. */
-export const serverRoomsWithClient: readonly string[] = ['cli'];
+/** The command line and its demo use the SDK like any other program; the server's channels in process are the SDK's too. */
+export const serverRoomsWithClient: readonly string[] = ['cli', 'server'];
 
 /** The room of a file in packages/server/src. */
 export function serverRoomOf(file: string): string | undefined {

@@ -2,7 +2,16 @@
  * What stands between a frame and the log: name, permission, payload, limits, contract (PROTOCOL.md APP-5, FRM-5). The
  * same for WebSocket, HTTP and in-process callers; each frame is judged, not only its connection.
  */
-import { describeIssues, issuesOf, limits, normalizeJson, parseCursor, specOf, type Code, type PayloadKind } from '@tideway/protocol';
+import {
+  describeIssues,
+  issuesOf,
+  limits,
+  normalizeJson,
+  parseCursor,
+  specOf,
+  type Code,
+  type PayloadKind,
+} from '@tideway/protocol';
 import type { Identity, Permission } from '../auth/identity.ts';
 import type { PhysicalRecord } from '../log/log.ts';
 import type { NamespaceRules, Policy } from './policy.ts';
@@ -47,33 +56,53 @@ export function admitPayload(
 ): { readonly payload: Buffer } | Refusal {
   const bytesMax = what === 'record' ? rules.recordBytes : limits.signalBytes;
   if (request.payload.length > bytesMax) {
-    return { code: 'too_large', message: `a ${what} on "${request.channel}" holds at most ${bytesMax} bytes, got ${request.payload.length}` };
+    return {
+      code: 'too_large',
+      message: `a ${what} on "${request.channel}" holds at most ${bytesMax} bytes, got ${request.payload.length}`,
+    };
   }
   if (what === 'record' && rules.payload !== undefined && rules.payload !== request.encoding) {
-    return { code: 'invalid', message: `"${request.channel}" takes ${rules.payload} payloads, got ${request.encoding}` };
+    return {
+      code: 'invalid',
+      message: `"${request.channel}" takes ${rules.payload} payloads, got ${request.encoding}`,
+    };
   }
   const schema = policy.contract === undefined ? undefined : specOf(policy.contract, request.channel)?.spec[what];
   if (request.encoding === 'bytes') {
-    return schema === undefined ? { payload: request.payload } : { code: 'invalid', message: `"${request.channel}" has a contract: JSON only` };
+    return schema === undefined
+      ? { payload: request.payload }
+      : { code: 'invalid', message: `"${request.channel}" has a contract: JSON only` };
   }
   const text = request.payload.toString('utf8');
   const normalized = normalizeJson(text);
   if (normalized === undefined) return { code: 'bad_frame', message: 'the payload is not valid JSON' };
   if (schema !== undefined) {
     const issues = issuesOf(schema, JSON.parse(normalized), request.channel);
-    if (issues !== undefined) return { code: 'invalid', message: `the ${what} does not fit its contract: ${describeIssues(issues)}` };
+    if (issues !== undefined)
+      return { code: 'invalid', message: `the ${what} does not fit its contract: ${describeIssues(issues)}` };
   }
   return { payload: normalized.length === text.length ? request.payload : Buffer.from(normalized) };
 }
 
 /** Admits a record: everything but permission, which came before. */
-export function admitRecord(policy: Policy, identity: Identity, request: AppendRequest, now: number): Omit<PhysicalRecord, 'ticket'> | Refusal {
-  if (request.payload === undefined) return { code: 'bad_frame', message: 'an append needs a payload: a line feed and the data behind its header' };
+export function admitRecord(
+  policy: Policy,
+  identity: Identity,
+  request: AppendRequest,
+  now: number,
+): Omit<PhysicalRecord, 'ticket'> | Refusal {
+  if (request.payload === undefined)
+    return { code: 'bad_frame', message: 'an append needs a payload: a line feed and the data behind its header' };
   if (request.expect !== undefined && parseCursor(request.expect) === undefined) {
     return { code: 'bad_cursor', message: '"expect" is not a cursor' };
   }
   const rules = policy.rules(request.channel) as NamespaceRules;
-  const admitted = admitPayload(policy, rules, { channel: request.channel, encoding: request.encoding, payload: request.payload }, 'record');
+  const admitted = admitPayload(
+    policy,
+    rules,
+    { channel: request.channel, encoding: request.encoding, payload: request.payload },
+    'record',
+  );
   if ('code' in admitted) return admitted;
   return {
     channel: request.channel,

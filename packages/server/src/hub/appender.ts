@@ -24,7 +24,6 @@ interface Waiting {
   stored: boolean;
 }
 
-
 export class Appender {
   readonly #env: Env;
   readonly #log: Log;

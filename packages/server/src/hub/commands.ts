@@ -81,7 +81,8 @@ export class Commands {
     }
     const { frame } = decoded;
     if (session.identity === undefined && frame.op !== 'hello') {
-      if (frame.op !== 'pong') this.#error(session, idOf(frame), { code: 'unauthenticated', message: 'say hello first' }, frame.op);
+      if (frame.op !== 'pong')
+        this.#error(session, idOf(frame), { code: 'unauthenticated', message: 'say hello first' }, frame.op);
       return;
     }
     const body = this.#body(session, decoded, payload, binary);
@@ -153,7 +154,12 @@ export class Commands {
       case 'enter':
       case 'leave':
       case 'call':
-        this.#error(session, frame.id, { code: 'unsupported', message: `"${frame.op}" is reserved; this server does not serve it yet` }, frame.op);
+        this.#error(
+          session,
+          frame.id,
+          { code: 'unsupported', message: `"${frame.op}" is reserved; this server does not serve it yet` },
+          frame.op,
+        );
         break;
       default:
         frame satisfies never;
@@ -185,14 +191,20 @@ export class Commands {
 
   #notUnderstood(session: Session, message: string, id: number | undefined): void {
     this.#error(session, id, { code: 'bad_frame', message }, 'unknown');
-    if (++session.badInRow >= limits.badFramesInRow) session.close('bad_frame', `${limits.badFramesInRow} frames in a row were not understood`);
+    if (++session.badInRow >= limits.badFramesInRow)
+      session.close('bad_frame', `${limits.badFramesInRow} frames in a row were not understood`);
   }
 
   // Identity
 
   #hello(session: Session, frame: Extract<ClientFrame, { op: 'hello' }>): void {
     if (session.identity !== undefined) {
-      this.#error(session, frame.id, { code: 'bad_frame', message: 'hello was said already; use "token" to refresh' }, 'hello');
+      this.#error(
+        session,
+        frame.id,
+        { code: 'bad_frame', message: 'hello was said already; use "token" to refresh' },
+        'hello',
+      );
       return;
     }
     const early: Early[] = [];
@@ -226,7 +238,9 @@ export class Commands {
   }
 
   #expiresInMs(identity: Identity): number | undefined {
-    return identity.expiresAtMs === undefined ? undefined : Math.max(0, Math.floor(identity.expiresAtMs - this.#hub.env.now()));
+    return identity.expiresAtMs === undefined
+      ? undefined
+      : Math.max(0, Math.floor(identity.expiresAtMs - this.#hub.env.now()));
   }
 
   /** A session does not outlive its token (HEL-4). */
@@ -255,7 +269,12 @@ export class Commands {
       async (identity) => {
         if (session.ended) return;
         if (!this.#host.isSameParty(session.identity ?? NAMELESS, identity)) {
-          this.#error(session, id, { code: 'user_changed', message: 'the new token is for another user; open a new connection' }, 'token');
+          this.#error(
+            session,
+            id,
+            { code: 'user_changed', message: 'the new token is for another user; open a new connection' },
+            'token',
+          );
           return;
         }
         session.identity = identity;
@@ -335,12 +354,19 @@ export class Commands {
   #subscribeOne(session: Session, item: SubscribeItem, answer: (result: Subscribed | ItemError) => void): void {
     const { channel } = item;
     if (item.presence === true || item.deliver?.mode === 'latest' || item.from === 'latest') {
-      answer({ code: 'unsupported', message: 'presence and deliver "latest" are reserved; this server does not serve them yet' });
+      answer({
+        code: 'unsupported',
+        message: 'presence and deliver "latest" are reserved; this server does not serve them yet',
+      });
       return;
     }
     const onStart = (start: Start): void => {
       if (!start.ok) {
-        answer({ code: start.code, message: start.message, ...(start.retryMs === undefined ? {} : { retryMs: start.retryMs }) });
+        answer({
+          code: start.code,
+          message: start.message,
+          ...(start.retryMs === undefined ? {} : { retryMs: start.retryMs }),
+        });
         return;
       }
       if (start.resumed !== undefined) HubFigures.count(this.#hub.figures.resumes, start.reason ?? 'resumed');
@@ -356,7 +382,10 @@ export class Commands {
     const onAllowed = (refusal: Refusal | undefined): void => {
       if (refusal !== undefined) return answer(refusal);
       if (!session.subscriptions.has(channel) && session.subscriptions.size >= this.#host.about.limits.subscriptions) {
-        return answer({ code: 'limit_exceeded', message: `a session has at most ${this.#host.about.limits.subscriptions} subscriptions` });
+        return answer({
+          code: 'limit_exceeded',
+          message: `a session has at most ${this.#host.about.limits.subscriptions} subscriptions`,
+        });
       }
       const start = findStart(this.#hub.view(channel), channel, item.from, this.#hub.liveChannel(channel)?.ring);
       if (start instanceof Promise) start.then(onStart, () => answer(internal()));
@@ -369,7 +398,11 @@ export class Commands {
   }
 
   /** The first refusal among several permissions. */
-  #may(session: Session, permissions: readonly (Permission | undefined)[], channel: string): Refusal | undefined | Promise<Refusal | undefined> {
+  #may(
+    session: Session,
+    permissions: readonly (Permission | undefined)[],
+    channel: string,
+  ): Refusal | undefined | Promise<Refusal | undefined> {
     for (const [index, permission] of permissions.entries()) {
       if (permission === undefined) continue;
       const refusal = authorize(this.#hub.policy, session.identity ?? NAMELESS, permission, channel);
@@ -381,12 +414,18 @@ export class Commands {
     return undefined;
   }
 
-  #append(session: Session, frame: Extract<ClientFrame, { op: 'append' }>, payload: Buffer | undefined, encoding: PayloadKind): void {
+  #append(
+    session: Session,
+    frame: Extract<ClientFrame, { op: 'append' }>,
+    payload: Buffer | undefined,
+    encoding: PayloadKind,
+  ): void {
     const { id, channel } = frame;
     const submit = (lane: Lane, refusal: Refusal | undefined, done: () => void): void => {
       const settle = (result: Appended): void => {
         if (result.state === 'ok') {
-          if (!session.ended) this.#ok(session, id, { cursor: result.cursor, ...(result.duplicate ? { duplicate: true } : {}) });
+          if (!session.ended)
+            this.#ok(session, id, { cursor: result.cursor, ...(result.duplicate ? { duplicate: true } : {}) });
         } else {
           if (result.retryMs !== undefined) lane.refused = { code: result.code, message: result.message };
           if (!session.ended) this.#error(session, id, result, 'append', channel);
@@ -400,14 +439,28 @@ export class Commands {
       if (refusal !== undefined) return settle({ state: 'error', ...refusal });
       const identity = session.identity ?? NAMELESS;
       const appender = this.#hub.appender(channel);
-      const request = { channel, encoding, payload, rid: frame.rid, key: frame.key, expect: frame.expect, trace: frame.trace };
+      const request = {
+        channel,
+        encoding,
+        payload,
+        rid: frame.rid,
+        key: frame.key,
+        expect: frame.expect,
+        trace: frame.trace,
+      };
       if (!appender.knows(channel, identity.user, frame.rid)) {
         if (!this.#rate(session).takeRecord(this.#hub.env.monotonicMs())) {
-          return settle({ state: 'error', code: 'rate_limited', message: `at most ${this.#host.recordRatePerSecond} appends a second`, retryMs: timing.retryMs });
+          return settle({
+            state: 'error',
+            code: 'rate_limited',
+            message: `at most ${this.#host.recordRatePerSecond} appends a second`,
+            retryMs: timing.retryMs,
+          });
         }
         const admitted = admitRecord(this.#hub.policy, identity, request, this.#hub.env.now());
         if ('code' in admitted) return settle({ state: 'error', ...admitted });
-        if (this.#hub.view(channel).state(channel).closed) return settle({ state: 'error', code: 'channel_closed', message: `"${channel}" is closed` });
+        if (this.#hub.view(channel).state(channel).closed)
+          return settle({ state: 'error', code: 'channel_closed', message: `"${channel}" is closed` });
         return appender.append(admitted, settle);
       }
       appender.repeat(channel, identity.user, frame.rid, settle);
@@ -416,12 +469,23 @@ export class Commands {
     this.#lane(session, channel, (lane) => {
       if (allowed instanceof Promise) {
         // While a policy function decides, nothing behind this append may overtake it.
-        lane.exclusive((done) => void allowed.then((refusal) => submit(lane, refusal, done), () => submit(lane, internal(), done)));
+        lane.exclusive(
+          (done) =>
+            void allowed.then(
+              (refusal) => submit(lane, refusal, done),
+              () => submit(lane, internal(), done),
+            ),
+        );
       } else lane.append((done) => submit(lane, allowed, done));
     });
   }
 
-  #signal(session: Session, frame: Extract<ClientFrame, { op: 'signal' }>, payload: Buffer | undefined, encoding: PayloadKind): void {
+  #signal(
+    session: Session,
+    frame: Extract<ClientFrame, { op: 'signal' }>,
+    payload: Buffer | undefined,
+    encoding: PayloadKind,
+  ): void {
     const { channel } = frame;
     const identity = session.identity ?? NAMELESS;
     const send = (refusal: Refusal | undefined): void => {
@@ -430,7 +494,10 @@ export class Commands {
         this.#hub.figures.signalsDropped++;
         return;
       }
-      const refused = this.signal({ identity, instance: session.instance }, { channel, key: frame.key, to: frame.to, encoding, payload: payload ?? NULL });
+      const refused = this.signal(
+        { identity, instance: session.instance },
+        { channel, key: frame.key, to: frame.to, encoding, payload: payload ?? NULL },
+      );
       if (refused !== undefined) this.#error(session, undefined, refused, 'signal', channel);
     };
     const allowed = authorize(this.#hub.policy, identity, 'signal', channel);
@@ -441,12 +508,22 @@ export class Commands {
   /** Checks and sends a signal that is permitted; the HTTP API shares it. */
   signal(
     from: { readonly identity: Identity; readonly instance: string },
-    signal: { readonly channel: string; readonly key?: string | undefined; readonly to?: string | undefined; readonly encoding: PayloadKind; readonly payload: Buffer },
+    signal: {
+      readonly channel: string;
+      readonly key?: string | undefined;
+      readonly to?: string | undefined;
+      readonly encoding: PayloadKind;
+      readonly payload: Buffer;
+    },
   ): Refusal | undefined {
     const rules = this.#hub.policy.rules(signal.channel) as NamespaceRules;
     const admitted = admitPayload(this.#hub.policy, rules, signal, 'signal');
     if ('code' in admitted) return admitted;
-    this.#hub.signal(signal.channel, { user: from.identity.user, instance: from.instance }, { ...signal, payload: admitted.payload });
+    this.#hub.signal(
+      signal.channel,
+      { user: from.identity.user, instance: from.instance },
+      { ...signal, payload: admitted.payload },
+    );
     return undefined;
   }
 
@@ -473,6 +550,11 @@ function internal(): Refusal {
 }
 
 function refusalOf(error: unknown): Refusal {
-  if (error instanceof TidewayError) return { code: error.code, message: error.message, ...(error.retryMs === undefined ? {} : { retryMs: error.retryMs }) };
+  if (error instanceof TidewayError)
+    return {
+      code: error.code,
+      message: error.message,
+      ...(error.retryMs === undefined ? {} : { retryMs: error.retryMs }),
+    };
   return internal();
 }

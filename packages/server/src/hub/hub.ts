@@ -66,7 +66,13 @@ export class Hub implements LiveChannelHost, SessionHost {
     });
     const node = randomId(options.env).slice(0, 8);
     const appender = (backbone: Backbone, suffix: string): Appender =>
-      new Appender({ env: options.env, log: backbone.log, view: backbone.view, node: node + suffix, onAppended: options.onAppended });
+      new Appender({
+        env: options.env,
+        log: backbone.log,
+        view: backbone.view,
+        node: node + suffix,
+        onAppended: options.onAppended,
+      });
     this.#durable = appender(options.durable, '');
     this.#memory = options.memory === undefined ? undefined : appender(options.memory, 'm');
   }
@@ -220,7 +226,12 @@ export class Hub implements LiveChannelHost, SessionHost {
   signal(
     channel: string,
     from: { readonly user: string | undefined; readonly instance: string },
-    signal: { readonly key?: string | undefined; readonly to?: string | undefined; readonly encoding: PayloadKind; readonly payload: Buffer },
+    signal: {
+      readonly key?: string | undefined;
+      readonly to?: string | undefined;
+      readonly encoding: PayloadKind;
+      readonly payload: Buffer;
+    },
   ): void {
     const live = this.liveChannel(channel);
     if (live === undefined) return;

@@ -25,7 +25,11 @@ export interface Policy {
   /** Whether this identity may do that on this channel; a promise only where a policy function returns one. */
   may(identity: Identity, permission: Permission, channel: string): boolean | Promise<boolean>;
   /** The error for what `may` denied: `channel_unknown` or `forbidden`, in words. */
-  refusal(identity: Identity, permission: Permission, channel: string): { readonly code: Code; readonly message: string };
+  refusal(
+    identity: Identity,
+    permission: Permission,
+    channel: string,
+  ): { readonly code: Code; readonly message: string };
   /** True when anybody at all may read the channel's history: such pages may be kept by shared caches. */
   isPublic(channel: string): boolean;
 }

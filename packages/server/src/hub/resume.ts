@@ -15,7 +15,10 @@ const LAST_MAX = 1_000;
 const END_POSITION = 'Bzzzzzzzzzzz';
 
 /** A `from` that is understood: symbolic, or a well-formed cursor. */
-export type ParsedFrom = { readonly kind: 'now' | 'oldest' } | { readonly kind: 'last'; readonly count: number } | { readonly kind: 'cursor'; readonly parts: CursorParts };
+export type ParsedFrom =
+  | { readonly kind: 'now' | 'oldest' }
+  | { readonly kind: 'last'; readonly count: number }
+  | { readonly kind: 'cursor'; readonly parts: CursorParts };
 
 /** Reads a `from`; `undefined` when it is none (`bad_cursor`). */
 export function parseFrom(from: string | undefined): ParsedFrom | undefined {
@@ -31,10 +34,19 @@ export function parseFrom(from: string | undefined): ParsedFrom | undefined {
 }
 
 /** Finds the place of a start. A promise only where the view has to be read or waited for. */
-export function findStart(view: View, channel: string, from: string | undefined, ring: Ring | undefined): Start | Promise<Start> {
+export function findStart(
+  view: View,
+  channel: string,
+  from: string | undefined,
+  ring: Ring | undefined,
+): Start | Promise<Start> {
   const parsed = parseFrom(from);
   if (parsed === undefined) {
-    return { ok: false, code: 'bad_cursor', message: '"from" must be a cursor, "now", "oldest" or "last:N" with N of 0 to 1000' };
+    return {
+      ok: false,
+      code: 'bad_cursor',
+      message: '"from" must be a cursor, "now", "oldest" or "last:N" with N of 0 to 1000',
+    };
   }
   const state = view.state(channel);
   switch (parsed.kind) {
@@ -52,16 +64,29 @@ export function findStart(view: View, channel: string, from: string | undefined,
 }
 
 /** Just before the N-th newest; the floor where there are fewer. */
-function lastPlace(view: View, channel: string, state: ChannelState, count: number, ring: Ring | undefined): Start | Promise<Start> {
+function lastPlace(
+  view: View,
+  channel: string,
+  state: ChannelState,
+  count: number,
+  ring: Ring | undefined,
+): Start | Promise<Start> {
   if (state.head === undefined) return { ok: true, place: state.floor };
   const inRing = ring?.nthNewest(count);
   if (inRing !== undefined) return { ok: true, place: placeBefore(inRing.prev, state.floor) };
   return view
-    .read(channel, { before: formatCursor(state.epoch, END_POSITION, 'zzzz'), limit: count, bytes: Number.POSITIVE_INFINITY })
+    .read(channel, {
+      before: formatCursor(state.epoch, END_POSITION, 'zzzz'),
+      limit: count,
+      bytes: Number.POSITIVE_INFINITY,
+    })
     .then((page) => {
       const oldest = page.records[0];
       const { floor } = view.state(channel);
-      return { ok: true, place: oldest === undefined || page.records.length < count ? floor : placeBefore(oldest.prev, floor) };
+      return {
+        ok: true,
+        place: oldest === undefined || page.records.length < count ? floor : placeBefore(oldest.prev, floor),
+      };
     });
 }
 
@@ -70,14 +95,21 @@ function placeBefore(prev: string, floor: string): string {
   return prev > floor ? prev : floor;
 }
 
-function resume(view: View, channel: string, cursor: string, at: CursorParts, ring: Ring | undefined): Start | Promise<Start> {
+function resume(
+  view: View,
+  channel: string,
+  cursor: string,
+  at: CursorParts,
+  ring: Ring | undefined,
+): Start | Promise<Start> {
   const state = view.state(channel);
   if (at.epoch !== state.epoch) return notResumed(state, 'epoch');
   if (at.position > view.applied(channel)) return waitForLog(view, channel, cursor, at, ring);
   if (state.head !== undefined) {
     const head = parseCursor(state.head) as CursorParts;
     // The head's own place, or one behind it, misses nothing, also where the records themselves were trimmed.
-    if (at.position >= head.position) return tagsMatch(at.tag, head.tag) ? resumed(cursor) : notResumed(state, 'diverged');
+    if (at.position >= head.position)
+      return tagsMatch(at.tag, head.tag) ? resumed(cursor) : notResumed(state, 'diverged');
   } else if (at.position > (parseCursor(state.floor) as CursorParts).position) {
     // No record is known behind the floor, so there is no tag to compare.
     return resumed(cursor);
@@ -86,9 +118,15 @@ function resume(view: View, channel: string, cursor: string, at: CursorParts, ri
   if (at.position < floor.position) {
     return state.floorIsFinal
       ? notResumed(state, 'trimmed')
-      : { ok: false, code: 'behind', message: 'this node does not hold the channel that far back yet', retryMs: timing.retryMs };
+      : {
+          ok: false,
+          code: 'behind',
+          message: 'this node does not hold the channel that far back yet',
+          retryMs: timing.retryMs,
+        };
   }
-  if (at.position === floor.position) return tagsMatch(at.tag, floor.tag) ? resumed(cursor) : notResumed(state, 'diverged');
+  if (at.position === floor.position)
+    return tagsMatch(at.tag, floor.tag) ? resumed(cursor) : notResumed(state, 'diverged');
   const known = ring?.atOrBefore(at.position);
   if (known !== undefined) {
     const { tag } = parseCursor(known.cursor) as CursorParts;
@@ -98,23 +136,38 @@ function resume(view: View, channel: string, cursor: string, at: CursorParts, ri
     if (tag === undefined || tagsMatch(at.tag, tag)) {
       // While the tag was read the floor may have passed the place.
       const now = view.state(channel);
-      return now.floor > cursor && (parseCursor(now.floor) as CursorParts).position > at.position ? notResumed(now, 'trimmed') : resumed(cursor);
+      return now.floor > cursor && (parseCursor(now.floor) as CursorParts).position > at.position
+        ? notResumed(now, 'trimmed')
+        : resumed(cursor);
     }
     return notResumed(view.state(channel), 'diverged');
   });
 }
 
 /** The place is newer than what this node has applied (SUB-5, step 3): never answer from a view older than it. */
-async function waitForLog(view: View, channel: string, cursor: string, at: CursorParts, ring: Ring | undefined): Promise<Start> {
+async function waitForLog(
+  view: View,
+  channel: string,
+  cursor: string,
+  at: CursorParts,
+  ring: Ring | undefined,
+): Promise<Start> {
   const newest = await view.logNewest(channel);
   if (newest >= at.position) {
     if (await view.reach(channel, at.position, timing.behindMs)) return await resume(view, channel, cursor, at, ring);
-    return { ok: false, code: 'behind', message: 'this node has not read the log that far yet', retryMs: timing.retryMs };
+    return {
+      ok: false,
+      code: 'behind',
+      message: 'this node has not read the log that far yet',
+      retryMs: timing.retryMs,
+    };
   }
   // The log was rewound: what this channel lost decides.
   const state = view.state(channel);
   const head = state.head === undefined ? undefined : (parseCursor(state.head) as CursorParts);
-  return head !== undefined && head.tag === at.tag ? { ok: true, place: state.place, resumed: true } : notResumed(state, 'diverged');
+  return head !== undefined && head.tag === at.tag
+    ? { ok: true, place: state.place, resumed: true }
+    : notResumed(state, 'diverged');
 }
 
 function resumed(place: string): Start {

@@ -68,10 +68,14 @@ export class Session {
   /** Takes records for a live subscription; false when the outbox has no room: the subscription keeps its place instead. */
   pushRecords(chunk: Buffer): boolean {
     const queued = this.#backlogBytes + this.#pendingBytes;
-    if (queued > 0 && (queued + chunk.length > this.#host.outboxBytesMax || (this.#host.crowded && this.#backlogBytes > 0))) {
+    if (
+      queued > 0 &&
+      (queued + chunk.length > this.#host.outboxBytesMax || (this.#host.crowded && this.#backlogBytes > 0))
+    ) {
       this.#measureBacklog();
       const now = this.#backlogBytes + this.#pendingBytes;
-      if (now > 0 && (now + chunk.length > this.#host.outboxBytesMax || (this.#host.crowded && this.#backlogBytes > 0))) return false;
+      if (now > 0 && (now + chunk.length > this.#host.outboxBytesMax || (this.#host.crowded && this.#backlogBytes > 0)))
+        return false;
     }
     this.#push(chunk);
     return true;
