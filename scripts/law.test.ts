@@ -45,12 +45,12 @@ describe('import direction', () => {
     }
   });
 
-  test('auth may know types of the hub, and transports types of auth and ops', () => {
-    assertKeeps(`${server}/auth/jwt.ts`, `import type { Session } from '../hub/session.ts';`);
-    assertKeeps(`${server}/auth/jwt.ts`, `import { type Session } from '../hub/session.ts';`);
-    assertKeeps(`${server}/auth/jwt.ts`, `export const a: import('../hub/session.ts').A = 1;`);
+  test('the hub may know types of auth, and transports types of auth and ops', () => {
+    assertKeeps(`${server}/hub/policy.ts`, `import type { Identity } from '../auth/identity.ts';`);
+    assertKeeps(`${server}/hub/policy.ts`, `import { type Identity } from '../auth/identity.ts';`);
+    assertKeeps(`${server}/hub/policy.ts`, `export const a: import('../auth/identity.ts').A = 1;`);
     assertKeeps(`${server}/transport/sse.ts`, `import type { Logger } from '../ops/logger.ts';`);
-    assertBreaks('direction', `${server}/auth/jwt.ts`, `import { type A, b } from '../hub/session.ts';`);
+    assertBreaks('direction', `${server}/hub/policy.ts`, `import { type A, b } from '../auth/identity.ts';`);
     assertBreaks('direction', `${server}/hub/session.ts`, `import type { A } from '../transport/sse.ts';`);
   });
 
