@@ -1,0 +1,342 @@
+/**
+ * One channel as the checker knows it: every record that is known to exist, in cursor order, inside a window, with the
+ * appends behind them. Knows nothing of how readers move; `reader-check.ts` does.
+ */
+import { isUnknownTag } from '@tideway/protocol';
+import type { AppendEvent, OutcomeEvent } from './history.ts';
+import type { ReaderHistory } from './reader-history.ts';
+import type { ViolationKind } from './verdict.ts';
+
+/** A record known to exist. */
+export interface Entry {
+  readonly cursor: string;
+  /** The record before it, as the first reader that was told so knew it. */
+  prev: string | undefined;
+  id: string | undefined;
+  hash: string | undefined;
+  acknowledged: boolean;
+}
+
+export interface Append {
+  readonly rid: string;
+  readonly writer: string | undefined;
+  readonly sequence: number | undefined;
+  readonly hash: string | undefined;
+  session: string | undefined;
+  outcome: OutcomeEvent['outcome'] | undefined;
+  cursor: string | undefined;
+}
+
+export interface Where {
+  readonly cursor?: string | undefined;
+  readonly reader?: string | undefined;
+  readonly rid?: string | undefined;
+}
+
+export type Report = (kind: ViolationKind, text: string, where: Where) => void;
+
+/** The index of the first item whose cursor is ≥ `cursor`; the end is tried first, because logs grow there. */
+export function lowerBound(items: readonly { readonly cursor: string }[], cursor: string): number {
+  let high = items.length;
+  if (high === 0 || (items[high - 1] as Entry).cursor < cursor) return high;
+  let low = 0;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((items[middle] as Entry).cursor < cursor) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** `epoch.position`, without the tag. */
+export function positionOf(cursor: string): string {
+  return cursor.slice(0, cursor.lastIndexOf('.'));
+}
+
+export function epochOf(cursor: string): string {
+  return cursor.slice(0, cursor.indexOf('.'));
+}
+
+/** True when the cursor names a record for certain: its tag is known, and it is not the place before everything. */
+export function namesRecord(cursor: string): boolean {
+  return !isUnknownTag(cursor.slice(cursor.lastIndexOf('.') + 1));
+}
+
+/** A record's identity for deduplication: scope (channel, user) (APP-2). */
+export function identity(rid: string, user: string | undefined): string {
+  return `${user ?? ''}\n${rid}`;
+}
+
+/** What somebody told of a record. */
+interface Noted {
+  readonly prev?: string;
+  readonly id?: string;
+  readonly hash?: string;
+  readonly acknowledged?: boolean;
+  readonly reader?: string;
+}
+
+interface DeclaredGap {
+  readonly reader: string;
+  readonly floor: string;
+  readonly head: string;
+}
+
+interface WriterStep {
+  readonly cursor: string;
+  readonly sequence: number;
+}
+
+export class ChannelHistory {
+  readonly channel: string;
+  readonly readers = new Map<string, ReaderHistory>();
+  entries: Entry[] = [];
+  /** Records up to here have left the window. */
+  below = '';
+  appended = new Map<string, Append>();
+  /** The highest floor any reader was told of, and when. */
+  floor: { readonly cursor: string; readonly tick: number } | undefined;
+  /** The highest floor made on purpose. */
+  trimmedTo = '';
+  recordCount = 0;
+  readonly #cursorById = new Map<string, string>();
+  readonly #steps = new Map<string, WriterStep[]>();
+  /** Ascending in both: by this tick the newest acknowledged record was at this cursor. */
+  #acknowledged: { readonly tick: number; readonly cursor: string }[] = [];
+  #declared: DeclaredGap[] = [];
+  readonly #report: Report;
+  readonly #windowRecords: number;
+  readonly #closedWorld: boolean;
+
+  constructor(channel: string, options: { report: Report; windowRecords: number; closedWorld: boolean }) {
+    this.channel = channel;
+    this.#report = options.report;
+    this.#windowRecords = options.windowRecords;
+    this.#closedWorld = options.closedWorld;
+  }
+
+  onAppend(event: AppendEvent): 'first' | 'repeat' {
+    const id = identity(event.rid, event.user);
+    const known = this.appended.get(id);
+    if (known !== undefined) {
+      known.session = event.session;
+      return 'repeat';
+    }
+    const { rid, writer, sequence, hash, session } = event;
+    this.appended.set(id, { rid, writer, sequence, hash, session, outcome: undefined, cursor: undefined });
+    // Longer than records: an append that waits out a failure must still be known when its record appears.
+    if (this.appended.size > 5 * this.#windowRecords) {
+      for (const oldest of this.appended.keys()) {
+        if (this.appended.size <= 4 * this.#windowRecords) break;
+        this.appended.delete(oldest);
+      }
+    }
+    return 'first';
+  }
+
+  onOutcome(event: OutcomeEvent, tick: number): void {
+    const id = identity(event.rid, event.user);
+    const append = this.appended.get(id);
+    const { outcome } = event;
+    if (append !== undefined) append.outcome = outcome;
+    if (outcome.state === 'stored') {
+      if (outcome.cursor > (this.#acknowledged.at(-1)?.cursor ?? '')) {
+        this.#acknowledged.push({ tick, cursor: outcome.cursor });
+        if (this.#acknowledged.length > 2_048) this.#acknowledged = this.#acknowledged.slice(1_024);
+      }
+      this.note(outcome.cursor, { id, acknowledged: true });
+    } else if (outcome.state === 'refused') {
+      const cursor = this.#cursorById.get(id);
+      if (cursor !== undefined) this.#refusedVisible(event.rid, cursor, outcome.code);
+    }
+  }
+
+  /** The newest cursor that was acknowledged by this tick. */
+  acknowledgedBy(tick: number): string | undefined {
+    return this.#acknowledged.findLast((step) => step.tick <= tick)?.cursor;
+  }
+
+  /** A record is known to exist: by a reader that got it, by an acknowledgement, or because a `prev` names it. */
+  note(cursor: string, what: Noted): void {
+    if (cursor <= this.below) return;
+    const at = lowerBound(this.entries, cursor);
+    let entry = this.entries[at];
+    if (entry === undefined || entry.cursor !== cursor) {
+      this.#neighbours(at, cursor);
+      entry = { cursor, prev: undefined, id: undefined, hash: undefined, acknowledged: false };
+      if (at === this.entries.length) this.entries.push(entry);
+      else this.entries.splice(at, 0, entry);
+      this.recordCount++;
+      for (const reader of this.readers.values()) {
+        if (reader.covers(cursor)) this.lost(reader, cursor, what.acknowledged === true);
+      }
+      if (this.entries.length > 1.25 * this.#windowRecords) this.#retire();
+    }
+    if (what.acknowledged === true) entry.acknowledged = true;
+    this.#sameContent(entry, what);
+  }
+
+  lost(reader: ReaderHistory, cursor: string, acknowledged: boolean): void {
+    const word = acknowledged ? 'acknowledged' : 'existing';
+    this.#report('lost', `${reader.reader} passed ${cursor} without being given the ${word} record there`, {
+      cursor,
+      reader: reader.reader,
+    });
+  }
+
+  /** The known records strictly between two places. */
+  between(after: string, before: string): readonly Entry[] {
+    const end = lowerBound(this.entries, before);
+    let start = end;
+    while (start > 0 && (this.entries[start - 1] as Entry).cursor > after) start--;
+    return start === end ? [] : this.entries.slice(start, end);
+  }
+
+  /** The known records behind a place, as far as the window reaches. */
+  after(place: string): readonly Entry[] {
+    const at = lowerBound(this.entries, place);
+    return this.entries.slice(this.entries[at]?.cursor === place ? at + 1 : at);
+  }
+
+  has(cursor: string): boolean {
+    return this.entries[lowerBound(this.entries, cursor)]?.cursor === cursor;
+  }
+
+  /** A reader was told that everything up to `floor` was trimmed when `head` was the newest record. */
+  declared(gap: DeclaredGap): void {
+    this.#declared.push(gap);
+    if (this.#declared.length > 1_024) this.#declared.shift();
+  }
+
+  /** Retention is "at least" so many records: a floor that leaves fewer, and that nobody asked for, is a false gap. */
+  checkRetention(recordsKept: number): void {
+    for (const { reader, floor, head } of this.#declared) {
+      if (floor < this.below || floor <= this.trimmedTo) continue;
+      const kept = this.between(floor, head).length + (head > floor && this.has(head) ? 1 : 0);
+      if (kept >= recordsKept) continue;
+      const text = `${reader} was told that what lies up to ${floor} was trimmed, which leaves ${kept} records up to ${head}; ${recordsKept} are promised`;
+      this.#report('false-gap', text, { cursor: floor, reader });
+    }
+    this.#declared = [];
+  }
+
+  /** The log began another life (its epoch changed, or it diverged): what was known counts no more. */
+  reset(): void {
+    this.entries = [];
+    this.below = '';
+    this.floor = undefined;
+    this.trimmedTo = '';
+    this.#acknowledged = [];
+    this.#cursorById.clear();
+    this.#steps.clear();
+    for (const reader of this.readers.values()) reader.forgetRanges();
+  }
+
+  /** Two records cannot stand at one position: one of them is gone. */
+  #neighbours(at: number, cursor: string): void {
+    for (const other of [this.entries[at - 1], this.entries[at]]) {
+      if (other === undefined || positionOf(other.cursor) !== positionOf(cursor)) continue;
+      this.#report(
+        other.acknowledged ? 'gone' : 'disagreement',
+        `${cursor} and ${other.cursor} are different records at one position${other.acknowledged ? '; the second was acknowledged' : ''}`,
+        { cursor: other.cursor },
+      );
+    }
+  }
+
+  #sameContent(entry: Entry, what: Noted): void {
+    const { cursor } = entry;
+    const where = { cursor, reader: what.reader };
+    if (what.hash !== undefined) {
+      if (entry.hash !== undefined && entry.hash !== what.hash) {
+        this.#report(
+          'disagreement',
+          `${what.reader ?? 'a reader'} was given other data at ${cursor} than another reader`,
+          where,
+        );
+      }
+      entry.hash ??= what.hash;
+    }
+    if (what.prev !== undefined && namesRecord(what.prev)) {
+      entry.prev ??= what.prev;
+      if (entry.prev !== what.prev) {
+        this.#report(
+          'disagreement',
+          `the record at ${cursor} is said to follow ${entry.prev}, and ${what.prev}`,
+          where,
+        );
+      }
+    }
+    if (what.id === undefined) return;
+    if (entry.id !== undefined && entry.id !== what.id) {
+      this.#report('disagreement', `the record at ${cursor} has two different rids`, where);
+      return;
+    }
+    const isNews = entry.id === undefined;
+    entry.id = what.id;
+    if (isNews) this.#identified(entry, what.id);
+    const append = this.appended.get(what.id);
+    if (append?.hash !== undefined && what.hash !== undefined && append.hash !== what.hash) {
+      this.#report('altered', `the record at ${cursor} is not what was appended under its rid`, {
+        ...where,
+        rid: append.rid,
+      });
+    }
+  }
+
+  /** The rid of a record became known: each rid has one record, of an append that was not refused, in its writer's order. */
+  #identified(entry: Entry, id: string): void {
+    const { cursor } = entry;
+    const rid = id.slice(id.indexOf('\n') + 1);
+    const first = this.#cursorById.get(id);
+    if (first !== undefined && first !== cursor) {
+      this.#report('duplicated', `one rid has two records, ${first} and ${cursor}`, { cursor, rid });
+      return;
+    }
+    this.#cursorById.set(id, cursor);
+    const append = this.appended.get(id);
+    if (append === undefined) {
+      if (this.#closedWorld) this.#report('phantom', `nobody appended the record at ${cursor}`, { cursor, rid });
+      return;
+    }
+    append.cursor = cursor;
+    if (append.outcome?.state === 'refused') this.#refusedVisible(rid, cursor, append.outcome.code);
+    if (append.writer !== undefined && append.sequence !== undefined)
+      this.#ordered(append.writer, append.sequence, cursor, rid);
+  }
+
+  #refusedVisible(rid: string, cursor: string, code: string): void {
+    this.#report('refused-but-visible', `the append was refused (${code}), yet its record stands at ${cursor}`, {
+      cursor,
+      rid,
+    });
+  }
+
+  #ordered(writer: string, sequence: number, cursor: string, rid: string): void {
+    let steps = this.#steps.get(writer);
+    if (steps === undefined) this.#steps.set(writer, (steps = []));
+    const at = lowerBound(steps, cursor);
+    const earlier = steps[at - 1];
+    const later = steps[at];
+    if (earlier !== undefined && earlier.sequence >= sequence) {
+      const text = `${writer} sent its record ${sequence} before ${earlier.sequence}, but it is stored behind it, at ${cursor}`;
+      this.#report('reordered', text, { cursor, rid });
+    }
+    if (later !== undefined && later.sequence <= sequence) {
+      const text = `${writer} sent its record ${sequence} after ${later.sequence}, but it is stored before it, at ${cursor}`;
+      this.#report('reordered', text, { cursor, rid });
+    }
+    steps.splice(at, 0, { cursor, sequence });
+  }
+
+  #retire(): void {
+    const gone = this.entries.splice(0, this.entries.length - this.#windowRecords);
+    this.below = (gone.at(-1) as Entry).cursor;
+    for (const { id } of gone) if (id !== undefined) this.#cursorById.delete(id);
+    for (const [writer, steps] of this.#steps) {
+      // The newest retired step stays: it is what the next one is compared with.
+      const keep = Math.max(0, lowerBound(steps, this.below) - 1);
+      if (keep > 0) this.#steps.set(writer, steps.slice(keep));
+    }
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * The history checker: takes what writers were told and what readers saw, says which promises were broken and where.
+ * Pure, linear in time, bounded in memory; runs in Node and in browsers, behind `verify`, the proof bar and torture.
+ */
+import type { GapReason } from '@tideway/protocol';
+import { ChannelHistory, type Report } from './channel-history.ts';
+import type { HistoryEvent } from './history.ts';
+import { checkGap, checkMark, checkRecord, checkSubscribed, type ReaderRules } from './reader-check.ts';
+import { ReaderHistory } from './reader-history.ts';
+import type { ReaderFigures, Verdict, Violation } from './verdict.ts';
+
+export * from './history.ts';
+export { hashData, OrderHash } from './order-hash.ts';
+export type * from './verdict.ts';
+
+export interface CheckerOptions {
+  /** Records of a channel that are compared among readers at one time; what a reader sees later than that is only checked against its own chain. */
+  readonly windowRecords?: number;
+  /** Every append is told to this checker, so that a record nobody appended is a violation. */
+  readonly closedWorld?: boolean;
+  /** The log may lose or replace its tail and say so with `diverged` or `epoch`; where false, such a gap is a violation. */
+  readonly mayDiverge?: boolean;
+  /** What the channel's retention promises to keep, where only the number of records decides. */
+  readonly retentionRecords?: (channel: string) => number | undefined;
+  /** Called for each violation as it is found. */
+  readonly onViolation?: (violation: Violation) => void;
+}
+
+const VIOLATIONS_KEPT = 100;
+
+export class HistoryChecker {
+  /** How many events were taken: the checker's clock, for `asked`. */
+  tick = 0;
+  readonly #options: CheckerOptions;
+  readonly #rules = new Map<string, ReaderRules>();
+  readonly #channels = new Map<string, ChannelHistory>();
+  readonly #violations: Violation[] = [];
+  #violationCount = 0;
+  #delivered = 0;
+  #beyondWindow = 0;
+  readonly #appends = { sent: 0, stored: 0, duplicates: 0, refused: 0, unconfirmed: 0 };
+
+  constructor(options: CheckerOptions = {}) {
+    this.#options = options;
+  }
+
+  /** Takes the next event. */
+  accept(event: HistoryEvent): void {
+    this.tick++;
+    if (event.kind === 'disconnect') {
+      for (const channel of this.#channels.values()) {
+        const reader = channel.readers.get(event.reader);
+        if (reader === undefined || (event.channel !== undefined && event.channel !== channel.channel)) continue;
+        reader.live = false;
+        reader.session = undefined;
+      }
+      return;
+    }
+    const channel = this.#channel(event.channel);
+    const rules = this.#rules.get(event.channel) as ReaderRules;
+    switch (event.kind) {
+      case 'append':
+        if (channel.onAppend(event) === 'first') this.#appends.sent++;
+        return;
+      case 'outcome':
+        this.#appends[event.outcome.state]++;
+        if (event.outcome.state === 'stored' && event.outcome.duplicate === true) this.#appends.duplicates++;
+        channel.onOutcome(event, this.tick);
+        return;
+      case 'subscribed':
+        checkSubscribed(this.#reader(channel, event.reader), channel, event, this.tick, rules);
+        return;
+      case 'record':
+        this.#delivered++;
+        if (checkRecord(this.#reader(channel, event.reader), channel, event, rules) === 'beyond') this.#beyondWindow++;
+        return;
+      case 'mark':
+        checkMark(this.#reader(channel, event.reader), channel, event, rules);
+        return;
+      case 'gap':
+        checkGap(this.#reader(channel, event.reader), channel, event, this.tick, rules);
+        return;
+      case 'trim':
+        if (event.cursor > channel.trimmedTo) channel.trimmedTo = event.cursor;
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+
+  /** What is known now. Cheap enough to be shown once a second. */
+  verdict(): Verdict {
+    const readers: ReaderFigures[] = [];
+    const gaps: Record<GapReason, number> = { trimmed: 0, diverged: 0, epoch: 0 };
+    let records = 0;
+    for (const channel of this.#channels.values()) {
+      records += channel.recordCount;
+      for (const reader of channel.readers.values()) {
+        const figures = reader.figures;
+        readers.push(figures);
+        gaps.trimmed += figures.gaps.trimmed;
+        gaps.diverged += figures.gaps.diverged;
+        gaps.epoch += figures.gaps.epoch;
+      }
+    }
+    const { sent, stored, duplicates, refused, unconfirmed } = this.#appends;
+    return {
+      ok: this.#violationCount === 0,
+      violationCount: this.#violationCount,
+      violations: [...this.#violations],
+      appends: { sent, stored, duplicates, refused, unconfirmed, pending: sent - stored - refused - unconfirmed },
+      records,
+      delivered: this.#delivered,
+      gaps,
+      beyondWindow: this.#beyondWindow,
+      readers,
+    };
+  }
+
+  /**
+   * The last word, when writers have stopped and readers had time to reach the end: what was acknowledged must have
+   * been passed by every reader that is still there, and readers of the same records must have the same hash.
+   *
+   * @param settled the readers (by name) that are known to have read to the end; absent: all of them
+   */
+  finish(settled?: ReadonlySet<string>): Verdict {
+    for (const channel of this.#channels.values()) {
+      const { report } = this.#rules.get(channel.channel) as ReaderRules;
+      const recordsKept = this.#options.retentionRecords?.(channel.channel);
+      if (recordsKept !== undefined) channel.checkRetention(recordsKept);
+      for (const reader of channel.readers.values()) {
+        if (settled !== undefined && !settled.has(reader.reader)) continue;
+        for (const entry of channel.after(reader.place ?? '')) channel.lost(reader, entry.cursor, entry.acknowledged);
+      }
+      compareOrders([...channel.readers.values()], report);
+    }
+    return this.verdict();
+  }
+
+  #channel(name: string): ChannelHistory {
+    let channel = this.#channels.get(name);
+    if (channel === undefined) {
+      const { windowRecords = 50_000, closedWorld = false, mayDiverge = true } = this.#options;
+      const report = this.#reportFor(name);
+      channel = new ChannelHistory(name, { report, windowRecords, closedWorld });
+      this.#channels.set(name, channel);
+      this.#rules.set(name, { report, mayDiverge });
+    }
+    return channel;
+  }
+
+  #reader(channel: ChannelHistory, name: string): ReaderHistory {
+    let reader = channel.readers.get(name);
+    if (reader === undefined) channel.readers.set(name, (reader = new ReaderHistory(name, channel.channel)));
+    return reader;
+  }
+
+  #reportFor(channel: string): Report {
+    return (kind, text, where) => {
+      this.#violationCount++;
+      const violation: Violation = { kind, channel, text, ...where };
+      if (this.#violations.length < VIOLATIONS_KEPT) this.#violations.push(violation);
+      this.#options.onViolation?.(violation);
+    };
+  }
+}
+
+/** Readers whose hashes run over the same records, first to last, must have the same hash. */
+function compareOrders(readers: readonly ReaderHistory[], report: Report): void {
+  const byRange = new Map<string, ReaderFigures>();
+  for (const reader of readers) {
+    const figures = reader.figures;
+    if (figures.orderFrom === undefined) continue;
+    const range = `${figures.orderFrom} ${figures.orderTo}`;
+    const first = byRange.get(range);
+    if (first === undefined) {
+      byRange.set(range, figures);
+    } else if (first.order !== figures.order) {
+      const text = `${first.reader} and ${figures.reader} saw the same range with different hashes, ${first.order} and ${figures.order}`;
+      report('disagreement', text, { cursor: figures.orderTo, reader: figures.reader });
+    }
+  }
+}

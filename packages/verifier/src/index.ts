@@ -1,0 +1,2 @@
+/** The public surface of `@tideway/verifier`: the history checker, and the suites that any implementation may run. */
+export * from './checker.ts';
