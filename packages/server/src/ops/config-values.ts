@@ -182,7 +182,7 @@ export function show(value: unknown): string {
 export function suggest(word: string, known: readonly string[]): string {
   const near = known
     .map((other) => ({ other, away: distance(word.toLowerCase(), other.toLowerCase()) }))
-    .filter(({ other, away }) => away <= Math.max(1, Math.floor(other.length / 3)))
+    .filter(({ other, away }) => away <= Math.max(2, Math.floor(other.length / 3)))
     .sort((a, b) => a.away - b.away)[0];
   return near === undefined ? '' : ` (did you mean ${near.other}?)`;
 }
