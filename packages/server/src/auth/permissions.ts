@@ -2,7 +2,7 @@
  * Who may do what on which channel: the namespace's policy decides, the token's `allow` narrows it. What no namespace
  * allows is denied. Decides about channels only, never about fields of a record; remembers nothing (a caller may).
  */
-import { isChannelName, namespaceOf, TidewayError, timing } from '@tideway/protocol';
+import { type Contract, isChannelName, namespaceOf, TidewayError, timing } from '@tideway/protocol';
 import { isAllowed } from './allow.ts';
 import type { Identity, Permission } from './identity.ts';
 
@@ -14,19 +14,23 @@ export type Who = 'anyone' | 'user' | 'key' | readonly string[] | WhoFunction;
 
 export type WhoFunction = (identity: Identity, channel: string) => boolean | Promise<boolean>;
 
-/** The part of a namespace's policy that permissions read; nobody may what is not stated. */
-export type Rules = { readonly [P in Permission]?: Who | undefined };
+/** The part of a namespace's policy that is read here; nobody may what is not stated. */
+export type PermissionRules = { readonly [P in Permission]?: Who | undefined };
 
-export interface Permissions<Policy extends Rules> {
+/** What the hub asks about namespaces and permissions. */
+export interface Permissions<Rules extends PermissionRules> {
+  readonly contract: Contract | undefined;
+  /** The policy of the channel's namespace; `undefined` where there is none, or the name is no channel name. */
+  rules(channel: string): Rules | undefined;
   /**
-   * Whether the identity may. Rules that are words or lists answer at once; only a function may answer with a promise,
-   * which rejects with `internal` when that function throws.
+   * Whether the identity may. Rules that are words or lists answer at once; a function may answer with a promise, which
+   * rejects with `internal` when that function throws.
    */
   may(identity: Identity, permission: Permission, channel: string): boolean | Promise<boolean>;
-  /** The policy of the channel's namespace; `undefined` where there is none or the name is no channel name: `channel_unknown`. */
-  namespace(channel: string): Policy | undefined;
-  /** The error for what `may` denied, for the one who asked. */
+  /** The error for what `may` denied, for the one who asked: `channel_unknown` or `forbidden`. */
   refusal(identity: Identity, permission: Permission, channel: string): TidewayError;
+  /** True when anybody at all may read the channel's history. */
+  isPublic(channel: string): boolean;
 }
 
 /** Nobody but the server itself writes to its own namespaces. */
@@ -36,21 +40,24 @@ const READING: ReadonlySet<Permission> = new Set(['subscribe', 'history']);
  * @param options.namespaces policies by namespace
  * @param options.otherwise development mode: the policy of namespaces that are not listed
  */
-export function createPermissions<Policy extends Rules>(options: {
-  readonly namespaces: Readonly<Record<string, Policy>>;
-  readonly otherwise?: Policy | undefined;
-}): Permissions<Policy> {
+export function createPermissions<Rules extends PermissionRules>(options: {
+  readonly namespaces: Readonly<Record<string, Rules>>;
+  readonly otherwise?: Rules | undefined;
+  readonly contract?: Contract | undefined;
+}): Permissions<Rules> {
   const policies = new Map(Object.entries(options.namespaces));
 
-  function namespace(channel: string): Policy | undefined {
+  function rules(channel: string): Rules | undefined {
     const policy = policies.get(namespaceOf(channel)) ?? options.otherwise;
     return policy !== undefined && isChannelName(channel) ? policy : undefined;
   }
 
   return {
-    namespace,
+    contract: options.contract,
+    rules,
+    isPublic: (channel) => rules(channel)?.history === 'anyone',
     may(identity, permission, channel) {
-      const policy = namespace(channel);
+      const policy = rules(channel);
       if (policy === undefined || !isAllowed(identity.allow, permission, channel)) return false;
       if (channel.startsWith('$') && !READING.has(permission)) return false;
       if (identity.development === true) return true;
@@ -59,7 +66,7 @@ export function createPermissions<Policy extends Rules>(options: {
       return typeof who === 'function' ? ask(who, identity, permission, channel) : matches(who, identity);
     },
     refusal(identity, permission, channel) {
-      if (namespace(channel) === undefined) {
+      if (rules(channel) === undefined) {
         const known = [...policies.keys()].filter((name) => !name.startsWith('$')).join(', ');
         return isChannelName(channel)
           ? new TidewayError('channel_unknown', `${channel}: no namespace of this name; there are: ${known || 'none'}`)

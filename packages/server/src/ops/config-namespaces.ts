@@ -6,8 +6,9 @@ import { isNamespace, limits, type PayloadKind } from '@tideway/protocol';
 import type { Permission } from '../auth/identity.ts';
 import type { Who } from '../auth/permissions.ts';
 import type { Retention } from '../view/view.ts';
+import { isObject, refuseUnknown } from './config-objects.ts';
 import type { Setting } from './config-schema.ts';
-import { checkValue, parseValue, type Problem, show, suggest } from './config-values.ts';
+import { checkValue, parseValue, type Problem, show } from './config-values.ts';
 
 /** What a configuration says about one namespace. Nobody may what is not stated. */
 export interface NamespaceOptions {
@@ -223,19 +224,4 @@ function checkWho(key: string, permission: Permission, who: unknown): Problem | 
   const word = (who as string[]).find((role) => RESERVED.includes(role));
   if (word === undefined) return undefined;
   return { key, message: `${key}: ${show(who)} lists "${word}", which is no role; say '${word}' alone, or give roles` };
-}
-
-export function refuseUnknown(prefix: string, object: object, known: readonly string[], problems: Problem[]): void {
-  for (const word of Object.keys(object)) {
-    if (known.includes(word)) continue;
-    const key = prefix === '' ? word : `${prefix}.${word}`;
-    problems.push({
-      key,
-      message: `${key}: there is no such setting${suggest(word, known)}; there are: ${known.join(', ')}`,
-    });
-  }
-}
-
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -7,12 +7,11 @@ import type { AuthOptions } from '../auth/authenticator.ts';
 import { type Env, nodeEnv } from '../env.ts';
 import {
   developmentPolicy,
-  isObject,
   type NamespaceOptions,
   type NamespacePolicy,
-  refuseUnknown,
   resolveNamespaces,
 } from './config-namespaces.ts';
+import { isObject, refuseUnknown, valueAt } from './config-objects.ts';
 import { type Setting, type SettingKey, settingKeys, settings, type SettingValues } from './config-schema.ts';
 import { checkValue, ConfigError, type Problem, show } from './config-values.ts';
 import type { LogFormat } from './logger-format.ts';
@@ -159,13 +158,6 @@ function placesOf(
 function hasScheme(text: string): boolean {
   // A Windows drive letter is no scheme.
   return /^[a-z][a-z0-9+.-]+:/i.test(text);
-}
-
-/** The value at a dotted key of an object, however deep. */
-export function valueAt(object: unknown, key: string): unknown {
-  let value = object;
-  for (const step of key.split('.')) value = isObject(value) && Object.hasOwn(value, step) ? value[step] : undefined;
-  return value;
 }
 
 function settingValues(options: ServerOptions, problems: Problem[]): SettingValues {
