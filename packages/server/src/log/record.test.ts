@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { computeTag, formatTag } from '@tideway/protocol';
 import * as fc from 'fast-check';
 import type { PhysicalRecord } from './log.ts';
-import { decodeRecord, encodedBytes, encodedBytesBound, encodeRecord, recordFault } from './record.ts';
+import { checkedEnd, decodeRecord, encodedBytes, encodedBytesBound, encodeRecord, recordFault } from './record.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 40 });
 const maybe = fc.option(text, { nil: undefined });
@@ -36,6 +36,7 @@ test('a record reads back as it was written, wherever it stands in the buffer', 
       assert.ok(decoded !== undefined);
       assert.deepEqual(decoded.record, record);
       assert.equal(decoded.end, end);
+      assert.equal(checkedEnd(bytes, at, end), end);
       assert.deepEqual(bytes.subarray(end), Buffer.alloc(bytes.length - end, 0xa5));
     }),
   );
@@ -60,6 +61,7 @@ test('a record with any byte changed is not read', () => {
       const end = encodedBytes(bytes, 0);
       bytes[where % end] = (bytes[where % end] as number) ^ flip;
       assert.equal(decodeRecord(bytes, 0, end), undefined);
+      assert.equal(checkedEnd(bytes, 0, end), undefined);
     }),
     { numRuns: 2000 },
   );
@@ -72,6 +74,7 @@ test('a record cut short anywhere is not read', () => {
       encodeRecord(record, bytes, 0);
       const cut = where % encodedBytes(bytes, 0);
       assert.equal(decodeRecord(bytes.subarray(0, cut), 0, cut), undefined);
+      assert.equal(checkedEnd(bytes.subarray(0, cut), 0, cut), undefined);
       assert.equal(decodeRecord(Buffer.concat([bytes.subarray(0, cut), Buffer.alloc(64)]), 0, cut), undefined);
     }),
   );
@@ -79,6 +82,7 @@ test('a record cut short anywhere is not read', () => {
 
 test('zeroes are no record', () => {
   assert.equal(decodeRecord(Buffer.alloc(100), 0, 100), undefined);
+  assert.equal(checkedEnd(Buffer.alloc(100), 0, 100), undefined);
 });
 
 test('what cannot be encoded is named with its value', () => {

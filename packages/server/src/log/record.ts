@@ -115,6 +115,15 @@ export function encodedBytes(bytes: Buffer, at: number): number {
   return HEAD_BYTES + getU32(bytes, at);
 }
 
+/** Where the record at `at` ends, when a whole, undamaged one stands there before `limit`; else `undefined`. */
+export function checkedEnd(bytes: Buffer, at: number, limit: number): number | undefined {
+  const start = at + HEAD_BYTES;
+  if (start + BODY_BYTES_MIN > limit) return undefined;
+  const end = start + getU32(bytes, at);
+  if (end > limit || end < start + BODY_BYTES_MIN) return undefined;
+  return crc32(bytes.subarray(start, end)) === getU32(bytes, at + 4) ? end : undefined;
+}
+
 export interface DecodedRecord {
   readonly record: PhysicalRecord;
   /** The crc behind the record's tag. */
