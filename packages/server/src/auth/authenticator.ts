@@ -9,7 +9,15 @@ import { limits, TidewayError, timing } from '@tideway/protocol';
 import type { Env } from '../env.ts';
 import { parseAllow } from './allow.ts';
 import { type ApiKey, createKeyRing, KEY_PREFIX } from './api-keys.ts';
-import { type Allow, anonymous, anonymousDeveloper, type Identity } from './identity.ts';
+import {
+  type Allow,
+  anonymous,
+  anonymousDeveloper,
+  describeRoles,
+  type Identity,
+  isRoles,
+  isUser,
+} from './identity.ts';
 import type { OnJwksFailure } from './jwks.ts';
 import { createJwtVerifier, type JwtOptions } from './jwt.ts';
 
@@ -126,9 +134,10 @@ async function fromSession(
   const session = await withDeadline(env, async () => hook({ cookie, headers, remoteAddress }));
   if (session === undefined || session === null) return undefined;
   const { user, roles = [], allow, expiresInMs = SESSION_MS } = session;
-  if (typeof user !== 'string' || user === '' || !user.isWellFormed() || Buffer.byteLength(user) > limits.userBytes) {
+  if (!isUser(user)) {
     throw hookFailed(new RangeError(`auth.session gave a user that is no text of 1–${limits.userBytes} bytes`));
   }
+  if (!isRoles(roles)) throw hookFailed(new RangeError(`auth.session gave wrong roles: ${describeRoles}`));
   try {
     return {
       kind: 'user',

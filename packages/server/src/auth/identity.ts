@@ -2,6 +2,8 @@
  * Who is speaking: what the authenticator finds out, what permissions judge. Never holds a token, a key or a cookie.
  */
 
+import { limits } from '@tideway/protocol';
+
 /** The permission words, the same in namespaces, tokens, errors and documents. */
 export const permissionWords = ['subscribe', 'append', 'signal', 'history', 'presence', 'admin'] as const;
 
@@ -37,4 +39,22 @@ export const anonymousDeveloper: Identity = Object.freeze({ ...anonymous, develo
 /** True when both speak for the same party: a refreshed token must not change who a session is. */
 export function isSameParty(a: Identity, b: Identity): boolean {
   return a.kind === b.kind && a.user === b.user && a.keyName === b.keyName;
+}
+
+const ROLES_MAX = 64;
+const ROLE_LENGTH_MAX = 128;
+export const describeRoles = `a list of at most ${ROLES_MAX} texts of 1–${ROLE_LENGTH_MAX} characters is allowed`;
+
+/** True for what may name a user: 1–255 bytes of well-formed text. */
+export function isUser(user: unknown): user is string {
+  return typeof user === 'string' && user !== '' && user.isWellFormed() && Buffer.byteLength(user) <= limits.userBytes;
+}
+
+/** True for what may be roles. */
+export function isRoles(roles: unknown): roles is string[] {
+  return (
+    Array.isArray(roles) &&
+    roles.length <= ROLES_MAX &&
+    roles.every((role) => typeof role === 'string' && role !== '' && role.length <= ROLE_LENGTH_MAX)
+  );
 }

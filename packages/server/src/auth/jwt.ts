@@ -6,7 +6,7 @@ import { limits, TidewayError } from '@tideway/protocol';
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
 import type { Env } from '../env.ts';
 import { parseAllow } from './allow.ts';
-import type { Identity } from './identity.ts';
+import { describeRoles, type Identity, isRoles, isUser } from './identity.ts';
 import {
   type JwtAlgorithm,
   jwksFileSource,
@@ -45,8 +45,6 @@ export interface JwtVerifier {
 /** A header line of this size passes every common proxy. */
 export const TOKEN_BYTES_MAX = 8 * 1024;
 export const CLOCK_TOLERANCE_MS = 5_000;
-const ROLES_MAX = 64;
-const ROLE_LENGTH_MAX = 128;
 
 export async function createJwtVerifier(options: JwtOptions, env: Env, onFailure: OnJwksFailure): Promise<JwtVerifier> {
   const source = await openSource(options, env, onFailure);
@@ -124,12 +122,8 @@ function identityOf(
   toleranceMs: number,
 ): Identity & { readonly user: string; readonly expiresAtMs: number } {
   const { sub, exp, roles, allow } = payload;
-  if (typeof sub !== 'string' || sub === '' || !sub.isWellFormed() || Buffer.byteLength(sub) > limits.userBytes) {
-    throw refused(`"sub" must be a text of 1–${limits.userBytes} bytes`);
-  }
-  if (roles !== undefined && !isRoles(roles)) {
-    throw refused(`"roles" must be a list of at most ${ROLES_MAX} texts of at most ${ROLE_LENGTH_MAX} characters`);
-  }
+  if (!isUser(sub)) throw refused(`"sub" must be a text of 1–${limits.userBytes} bytes`);
+  if (roles !== undefined && !isRoles(roles)) throw refused(`"roles": ${describeRoles}`);
   return {
     kind: 'user',
     user: sub,
@@ -138,14 +132,6 @@ function identityOf(
     expiresAtMs: (exp as number) * 1000 + toleranceMs,
     ...(allow !== undefined && { allow: readAllow(allow) }),
   };
-}
-
-function isRoles(roles: unknown): roles is string[] {
-  return (
-    Array.isArray(roles) &&
-    roles.length <= ROLES_MAX &&
-    roles.every((role) => typeof role === 'string' && role.length <= ROLE_LENGTH_MAX)
-  );
 }
 
 function readAllow(claim: unknown): ReturnType<typeof parseAllow> {
