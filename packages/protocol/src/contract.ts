@@ -62,6 +62,19 @@ export type SignalInput<C, P> = P extends keyof C
     : never
   : unknown;
 
+/** What a reader with the run-time contract gets of a pattern's records. */
+export type RecordOutput<C, P> = P extends keyof C
+  ? C[P] extends { readonly record: infer S }
+    ? SchemaOutput<S>
+    : unknown
+  : unknown;
+/** What a listener with the run-time contract gets of a pattern's signals. */
+export type SignalOutput<C, P> = P extends keyof C
+  ? C[P] extends { readonly signal: infer S }
+    ? SchemaOutput<S>
+    : never
+  : unknown;
+
 /** The parameter names in a pattern's text. */
 export type PatternParameter<P extends string> = P extends `${string}{${infer Name}}${infer Rest}`
   ? Name | PatternParameter<Rest>
@@ -95,15 +108,23 @@ export function describeIssues(issues: readonly SchemaIssue[]): string {
 /**
  * Checks a value against a schema.
  *
- * @returns the issues, or `undefined` when it fits
  * @throws TypeError when the schema answers with a promise: appends are ordered as sent, so only sync schemas serve
  */
-export function issuesOf(schema: StandardSchema, value: unknown, channel: string): readonly SchemaIssue[] | undefined {
+export function validate<Output>(
+  schema: StandardSchema<unknown, Output>,
+  value: unknown,
+  channel: string,
+): SchemaResult<Output> {
   const result = schema['~standard'].validate(value);
   if ('then' in result) {
     // Its rejection is nobody's business any more, and must not end the process.
     void result.then(undefined, () => undefined);
     throw new TypeError(`the schema of ${channel} validates asynchronously; use a synchronous one`);
   }
-  return result.issues;
+  return result;
+}
+
+/** The issues of a value that does not fit its schema, or `undefined` when it fits; throws as `validate` does. */
+export function issuesOf(schema: StandardSchema, value: unknown, channel: string): readonly SchemaIssue[] | undefined {
+  return validate(schema, value, channel).issues;
 }

@@ -1,0 +1,168 @@
+/**
+ * A channel as the application sees it: read, append, signal, look back.
+ */
+import {
+  isRid,
+  limits,
+  type SchemaIssue,
+  type StandardSchema,
+  describeIssues,
+  TidewayError,
+  validate,
+} from '@tideway/protocol';
+import type { Core } from './core.ts';
+import { callUser, randomId } from './env.ts';
+import { readHistory } from './history.ts';
+import { isLargerThan, type Payload } from './link.ts';
+import { decodePayload, encodePayload } from './payload.ts';
+import { AppendReceipt, type Receipt } from './receipt.ts';
+import { RecordReader } from './reader.ts';
+import type {
+  ChannelReader,
+  ChannelRecord,
+  ChannelSignal,
+  HistoryOptions,
+  HistoryPage,
+  ReadOptions,
+} from './record.ts';
+import { type Stoppable, stoppable } from './stoppable.ts';
+
+export interface AppendOptions {
+  /** The newest record of a key is the one that counts; ≤ 128 bytes. */
+  readonly key?: string;
+  /** Refused with `conflict` when the channel has a record (of the same key) behind this place. */
+  readonly expect?: string;
+  /** The record's id, 1–64 printable characters; made at random where absent. */
+  readonly rid?: string;
+  /** W3C traceparent. */
+  readonly trace?: string;
+}
+
+/** `Data`: what reading gives; `Input`: what can be appended; `Signal`, `SignalInput`: the same for signals. */
+export interface Channel<Data = unknown, Input = Data, Signal = unknown, SignalInput = Signal> {
+  readonly name: string;
+  /** Reads from a place on: what there is, then what comes, without a seam. Nothing happens before the first `next`. */
+  read(options: ReadOptions): ChannelReader<Data>;
+  /** Calls back with one record at a time and waits for it; what the callback throws is reported and the next comes. */
+  on(options: ReadOptions, onRecord: (record: ChannelRecord<Data>) => void | Promise<void>): Stoppable;
+  /** Appends JSON, or bytes where the data is a `Uint8Array`; kept and sent again until there is an outcome. */
+  append(data: Input, options?: AppendOptions): Receipt;
+  /** Sends to all who follow the channel now; dropped where there is no connection. */
+  signal(data: SignalInput, options?: { readonly key?: string; readonly to?: string }): void;
+  onSignal(onSignal: (signal: ChannelSignal<Signal>) => void): Stoppable;
+  /** One page of what was, by HTTP. */
+  history(options?: HistoryOptions): Promise<HistoryPage<Data>>;
+}
+
+export class LiveChannel implements Channel {
+  readonly name: string;
+  readonly #core: Core;
+  readonly #record: StandardSchema | undefined;
+  readonly #signal: StandardSchema | undefined;
+
+  constructor(
+    name: string,
+    core: Core,
+    schemas: { readonly record?: StandardSchema; readonly signal?: StandardSchema },
+  ) {
+    this.name = name;
+    this.#core = core;
+    this.#record = schemas.record;
+    this.#signal = schemas.signal;
+  }
+
+  read(options: ReadOptions): ChannelReader {
+    return new RecordReader({ channel: this.name, core: this.#core, schema: this.#record }, options);
+  }
+
+  on(options: ReadOptions, onRecord: (record: ChannelRecord) => void | Promise<void>): Stoppable {
+    const reader = this.read(options);
+    void this.#deliver(reader, onRecord);
+    return stoppable(() => reader.stop());
+  }
+
+  append(data: unknown, options: AppendOptions = {}): Receipt {
+    const { key, expect, trace, rid = randomId(this.#core.env) } = options;
+    try {
+      if (!isRid(rid)) throw new TidewayError('bad_frame', `rid must be 1–64 printable ASCII characters`);
+      return this.#core.outbox.add({
+        rid,
+        channel: this.name,
+        payload: encodePayload(data),
+        ...(key === undefined ? {} : { key }),
+        ...(expect === undefined ? {} : { expect }),
+        ...(trace === undefined ? {} : { trace }),
+      });
+    } catch (error) {
+      if (!(error instanceof TidewayError)) throw error;
+      const receipt = new AppendReceipt(rid);
+      receipt.fail(error);
+      return receipt;
+    }
+  }
+
+  signal(data: unknown, options: { readonly key?: string; readonly to?: string } = {}): void {
+    try {
+      const payload = encodePayload(data);
+      if (isLargerThan(payload, limits.signalBytes)) {
+        throw new TidewayError('too_large', `a signal holds at most ${limits.signalBytes} bytes`);
+      }
+      const { key, to } = options;
+      this.#core.connection.send(
+        {
+          op: 'signal',
+          channel: this.name,
+          ...(key === undefined ? {} : { key }),
+          ...(to === undefined ? {} : { to }),
+        },
+        payload,
+      );
+    } catch (error) {
+      this.#core.report(error);
+    }
+  }
+
+  onSignal(onSignal: (signal: ChannelSignal) => void): Stoppable {
+    const { subscriptions } = this.#core;
+    const listener = ({ user, key }: { readonly user?: string; readonly key?: string }, payload: Payload | undefined) =>
+      callUser(this.#core.report, () =>
+        onSignal({
+          channel: this.name,
+          ...(user === undefined ? {} : { user }),
+          ...(key === undefined ? {} : { key }),
+          data: this.#parse(payload ?? 'null'),
+        }),
+      );
+    const subscription = subscriptions.of(this.name);
+    subscription.listen(listener);
+    return stoppable(() => subscription.unlisten(listener));
+  }
+
+  history(options: HistoryOptions = {}): Promise<HistoryPage> {
+    return readHistory(this.#core.http, this.name, options);
+  }
+
+  async #deliver(reader: ChannelReader, onRecord: (record: ChannelRecord) => void | Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        const { done, value } = await reader.next();
+        if (done === true) return;
+        await onRecord(value);
+      } catch (error) {
+        this.#core.report(error);
+      }
+    }
+  }
+
+  #parse(payload: Payload): unknown {
+    const data = decodePayload(payload);
+    if (this.#signal === undefined) return data;
+    const { issues, ...result }: { issues?: readonly SchemaIssue[] | undefined; value?: unknown } = validate(
+      this.#signal,
+      data,
+      this.name,
+    );
+    if (issues !== undefined) throw new TidewayError('invalid', `a signal on ${this.name}: ${describeIssues(issues)}`);
+    return result.value;
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * The client as the application sees it: one handle on a core that it may share with others.
+ */
+import {
+  type Contract,
+  fillPattern,
+  type PatternParameter,
+  type PatternParameters,
+  type RecordInput,
+  type RecordOutput,
+  type SignalInput,
+  type SignalOutput,
+  specOf,
+  type TidewayError,
+} from '@tideway/protocol';
+import { type Channel, LiveChannel } from './channel.ts';
+import type { ClientState, Core, CoreListener } from './core.ts';
+import { callUser } from './env.ts';
+import { decodePayload } from './payload.ts';
+import { type Stoppable, stoppable } from './stoppable.ts';
+
+/** An append that has failed for good. */
+export interface FailedAppend {
+  readonly error: TidewayError;
+  readonly channel: string;
+  readonly rid: string;
+  readonly key?: string;
+  /** What was to be appended. */
+  readonly data: unknown;
+}
+
+export interface ClientEvents {
+  appendFailed: FailedAppend;
+  /** How many appends have no outcome yet. */
+  unsaved: number;
+}
+
+/** What `channel` takes beside the pattern: its parameters, where it has any. */
+type Parameters<P extends string> = string extends P
+  ? [parameters?: Readonly<Record<string, string>>]
+  : [PatternParameter<P>] extends [never]
+    ? []
+    : [parameters: PatternParameters<P>];
+
+/** What a contract says; without one everything is `unknown`. */
+type Said<C, T> = string extends keyof C ? unknown : T;
+
+/** `Reading`: `wire` gives what was appended, `parsed` what the run-time contract made of it. */
+export interface Client<C extends Contract = Contract, Reading extends 'wire' | 'parsed' = 'wire'> {
+  readonly state: ClientState;
+  /** Why the server refused this client for good; `reconnect` tries again. */
+  readonly error: TidewayError | undefined;
+  /** How many appends have no outcome yet: ask before a page is left. */
+  readonly unsaved: number;
+  /**
+   * A channel by its pattern and parameters, or by its name.
+   *
+   * @throws RangeError when a parameter is missing or the name is none
+   * @example client.channel('chat:{room}', { room: '42' })
+   */
+  channel<const P extends keyof C & string>(
+    pattern: P,
+    ...parameters: Parameters<P>
+  ): Channel<
+    Said<C, Reading extends 'wire' ? RecordInput<C, P> : RecordOutput<C, P>>,
+    Said<C, RecordInput<C, P>>,
+    Said<C, Reading extends 'wire' ? SignalInput<C, P> : SignalOutput<C, P>>,
+    Said<C, SignalInput<C, P>>
+  >;
+  onState(onState: (state: ClientState) => void): Stoppable;
+  on<Name extends keyof ClientEvents>(event: Name, onEvent: (value: ClientEvents[Name]) => void): Stoppable;
+  /** Connects at once: after the server refused the client, or instead of waiting for the next attempt. */
+  reconnect(): void;
+  /** Ends this client; appends without outcome fail as `unconfirmed` here, and stay where the outbox is kept. */
+  close(): void;
+}
+
+export interface ClientHandle {
+  readonly contract: Contract | undefined;
+  readonly onError: ((error: unknown) => void) | undefined;
+  readonly onClose: () => void;
+}
+
+export class TidewayClient implements Client {
+  readonly #core: Core;
+  readonly #contract: Contract | undefined;
+  readonly #onClose: () => void;
+  readonly #listener: CoreListener;
+  readonly #stateListeners = new Set<(state: ClientState) => void>();
+  readonly #eventListeners: { readonly [Name in keyof ClientEvents]: Set<(value: ClientEvents[Name]) => void> } = {
+    appendFailed: new Set(),
+    unsaved: new Set(),
+  };
+  #isClosed = false;
+
+  constructor(core: Core, options: ClientHandle) {
+    this.#core = core;
+    this.#contract = options.contract;
+    this.#onClose = options.onClose;
+    this.#listener = {
+      onError: options.onError,
+      onState: (state) => this.#tell(this.#stateListeners, state),
+      onUnsaved: (count) => this.#tell(this.#eventListeners.unsaved, count),
+      onAppendFailed: (error, { channel, rid, key, payload }) =>
+        this.#tell(this.#eventListeners.appendFailed, {
+          error,
+          channel,
+          rid,
+          ...(key === undefined ? {} : { key }),
+          data: decodePayload(payload),
+        }),
+    };
+    core.listeners.add(this.#listener);
+  }
+
+  get state(): ClientState {
+    return this.#isClosed ? 'closed' : this.#core.state;
+  }
+
+  get error(): TidewayError | undefined {
+    return this.#core.error;
+  }
+
+  get unsaved(): number {
+    return this.#core.outbox.count;
+  }
+
+  channel(pattern: string, parameters?: Readonly<Record<string, string>>): Channel {
+    if (this.#isClosed) throw new Error('the client is closed');
+    const name = fillPattern(pattern, parameters);
+    const spec = this.#contract === undefined ? undefined : specOf(this.#contract, name)?.spec;
+    return new LiveChannel(name, this.#core, spec ?? {});
+  }
+
+  onState(onState: (state: ClientState) => void): Stoppable {
+    return listen(this.#stateListeners, onState);
+  }
+
+  on<Name extends keyof ClientEvents>(event: Name, onEvent: (value: ClientEvents[Name]) => void): Stoppable {
+    return listen(this.#eventListeners[event], onEvent);
+  }
+
+  reconnect(): void {
+    if (!this.#isClosed) this.#core.reconnect();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#onClose();
+    this.#core.listeners.delete(this.#listener);
+  }
+
+  #tell<Value>(listeners: ReadonlySet<(value: Value) => void>, value: Value): void {
+    for (const listener of listeners) callUser(this.#core.report, () => listener(value));
+  }
+}
+
+function listen<Listener>(listeners: Set<Listener>, listener: Listener): Stoppable {
+  listeners.add(listener);
+  return stoppable(() => listeners.delete(listener));
+}

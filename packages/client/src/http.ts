@@ -1,0 +1,78 @@
+/**
+ * One authorized HTTP request to the server, with another token where the first is refused (PROTOCOL.md §4).
+ */
+import { codes, isCode, TidewayError } from '@tideway/protocol';
+import type { Credentials } from './credentials.ts';
+import type { Endpoints } from './endpoints.ts';
+import type { Env } from './env.ts';
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST';
+  /** From `/v1` on, with its query. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class Http {
+  readonly #env: Env;
+  readonly #endpoints: Endpoints;
+  readonly #credentials: Credentials;
+  readonly #instance: string;
+
+  constructor(env: Env, endpoints: Endpoints, credentials: Credentials, instance: string) {
+    this.#env = env;
+    this.#endpoints = endpoints;
+    this.#credentials = credentials;
+    this.#instance = instance;
+  }
+
+  /** The answer, if it is one of success; rejects with the server's `TidewayError`, or with what the network threw. */
+  async request(request: HttpRequest): Promise<Response> {
+    const token = await this.#credentials.current();
+    try {
+      return await this.#once(request, token);
+    } catch (error) {
+      const isRefused = error instanceof TidewayError && codes[error.code].action === 'refresh';
+      if (!isRefused || !this.#credentials.isRenewable) throw error;
+      return this.#once(request, await this.#credentials.renew('rejected'));
+    }
+  }
+
+  async #once(request: HttpRequest, token: string | undefined): Promise<Response> {
+    const response = await this.#env.fetch(this.#endpoints.http + request.path, {
+      method: request.method,
+      headers: {
+        ...request.headers,
+        'Tideway-Instance': this.#instance,
+        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+      },
+      // The bytes were made here or given by the application: they lie in no shared buffer.
+      body: (request.body as string | Uint8Array<ArrayBuffer> | undefined) ?? null,
+      signal: request.signal ?? null,
+    });
+    if (response.ok) return response;
+    throw await errorOfResponse(response);
+  }
+}
+
+/** The `{"error":{…}}` of an answer; a proxy in between may have put anything else there. */
+async function errorOfResponse(response: Response): Promise<TidewayError> {
+  const text = await response.text();
+  try {
+    const { code, message, ref, retryMs } = (JSON.parse(text) as { error: Record<string, unknown> }).error;
+    if (typeof code === 'string' && isCode(code)) {
+      return new TidewayError(code, String(message), {
+        ref: typeof ref === 'string' ? ref : undefined,
+        retryMs: typeof retryMs === 'number' ? retryMs : undefined,
+      });
+    }
+  } catch {
+    // Not ours; told by its status below.
+  }
+  return new TidewayError(
+    response.status === 401 ? 'unauthenticated' : 'internal',
+    `the server answered ${response.status}`,
+  );
+}

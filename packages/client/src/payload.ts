@@ -1,0 +1,43 @@
+/**
+ * Application values to payloads and back: JSON as text, `Uint8Array` as bytes.
+ */
+import { type RecordLine, TidewayError } from '@tideway/protocol';
+import type { Payload } from './link.ts';
+
+/**
+ * @throws TidewayError `invalid` when the value is no JSON, such as `undefined` or an object that contains itself
+ */
+export function encodePayload(data: unknown): Payload {
+  // A copy: what the application does with its buffer afterwards is its own business.
+  if (data instanceof Uint8Array) return data.slice();
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(data);
+  } catch (cause) {
+    throw new TidewayError('invalid', 'the data cannot be written as JSON', { cause });
+  }
+  if (text === undefined) throw new TidewayError('invalid', `${typeof data} is no JSON; for bytes give a Uint8Array`);
+  return text;
+}
+
+/**
+ * @throws SyntaxError when text is no JSON
+ */
+export function decodePayload(payload: Payload): unknown {
+  return typeof payload === 'string' ? JSON.parse(payload) : payload;
+}
+
+/** The data of a record that came over HTTP or SSE. */
+export function decodeLine(line: RecordLine): unknown {
+  return line.encoding === 'base64' ? fromBase64(String(line.data)) : line.data;
+}
+
+export function fromBase64(text: string): Uint8Array {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+export function toBase64(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+}
