@@ -93,6 +93,8 @@ export async function jwksFileSource(path: string, env: Env, onFailure: OnJwksFa
   let version = 1;
   let checkedAtMs = env.monotonicMs();
   let running: Promise<void> | undefined;
+  /** The last failure told: a file that stays wrong is told once. */
+  let failure = '';
 
   async function check(): Promise<void> {
     try {
@@ -100,22 +102,37 @@ export async function jwksFileSource(path: string, env: Env, onFailure: OnJwksFa
       if (now === mark) return;
       keys = readSet(await readFile(path, 'utf8'));
       mark = now;
+      failure = '';
       version++;
     } catch (error) {
-      onFailure({ source: path, message: messageOf(error) });
+      const message = messageOf(error);
+      if (message !== failure) onFailure({ source: path, message });
+      failure = message;
     }
+  }
+
+  function look(): Promise<void> {
+    checkedAtMs = env.monotonicMs();
+    running ??= check().finally(() => (running = undefined));
+    return running;
   }
 
   return {
     algorithms: pairAlgorithms,
-    key: (header, token) => keys(header, token),
     version: () => version,
     async refresh() {
-      if (env.monotonicMs() - checkedAtMs >= jwksTiming.fileCheckMs) {
-        checkedAtMs = env.monotonicMs();
-        running = check().finally(() => (running = undefined));
+      if (env.monotonicMs() - checkedAtMs >= jwksTiming.fileCheckMs) await look();
+      else await running;
+    },
+    async key(header, token) {
+      try {
+        return await keys(header, token);
+      } catch (error) {
+        if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+        // One look at a file's date is cheaper than verifying a signature: no need to wait for its turn.
+        await look();
+        return keys(header, token);
       }
-      await running;
     },
   };
 }

@@ -2,6 +2,7 @@
  * Verifies JWTs (RFC 7519, with the advice of RFC 8725): an explicit list of algorithms, each bound to its kind of key;
  * expiry and subject required. Turns claims into an identity; the token itself is not kept.
  */
+import { readFile } from 'node:fs/promises';
 import { limits, TidewayError } from '@tideway/protocol';
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
 import type { Env } from '../env.ts';
@@ -16,6 +17,7 @@ import {
   publicKeySource,
   secretSource,
 } from './jwks.ts';
+import { isLoopback } from './origin.ts';
 
 export interface JwtOptions {
   /** HS256: a secret of at least 32 bytes, shared with whoever issues the tokens. One of these three is needed. */
@@ -104,13 +106,40 @@ async function openSource(options: JwtOptions, env: Env, onFailure: OnJwksFailur
     throw new RangeError('auth.jwt needs exactly one of secret, publicKey and jwks');
   }
   if (secret !== undefined) return secretSource(secret);
-  if (publicKey !== undefined) return publicKeySource(publicKey);
-  if (/^https?:\/\//.test(jwks as string)) return jwksUrlSource(jwks as string, env, onFailure);
-  try {
-    return await jwksFileSource(jwks as string, env, onFailure);
-  } catch (cause) {
-    throw new RangeError(`auth.jwt.jwks: ${jwks} is no readable JWK set`, { cause });
+  if (publicKey !== undefined) return publicKeySource(await pemOf(publicKey));
+  const place = jwks as string;
+  if (!/^[a-z][a-z0-9+.-]+:\/\//i.test(place)) return fileSource(place, env, onFailure);
+  checkUrl(place);
+  if (options.issuer === undefined && options.audience === undefined) {
+    throw new RangeError(
+      'auth.jwt.issuer or auth.jwt.audience is needed with the JWK set of a provider: it signs for others too',
+    );
   }
+  return jwksUrlSource(place, env, onFailure);
+}
+
+async function pemOf(pemOrPath: string): Promise<string> {
+  if (pemOrPath.includes('-----BEGIN')) return pemOrPath;
+  try {
+    return await readFile(pemOrPath, 'utf8');
+  } catch (cause) {
+    throw new RangeError(`auth.jwt.publicKey: ${pemOrPath} is no PEM text, and cannot be read as a file`, { cause });
+  }
+}
+
+async function fileSource(path: string, env: Env, onFailure: OnJwksFailure): Promise<KeySource> {
+  try {
+    return await jwksFileSource(path, env, onFailure);
+  } catch (cause) {
+    throw new RangeError(`auth.jwt.jwks: ${path} is no readable JWK set`, { cause });
+  }
+}
+
+/** Whoever can change the answer of the URL can sign for anybody. */
+function checkUrl(text: string): void {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname))) return;
+  throw new RangeError(`auth.jwt.jwks: ${text} is not allowed; https:// is needed (http:// on this machine only)`);
 }
 
 function listOf(value: string | readonly string[]): string[] {
