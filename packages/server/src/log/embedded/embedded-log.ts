@@ -2,7 +2,6 @@
  * The embedded log: append-only segment files in a folder of one process. What gathered since the last write is one
  * batch, one synced write; then it is handed to the tails, then its appends are answered.
  */
-import { join } from 'node:path';
 import { limits, tagsMatch } from '@tideway/protocol';
 import { type Env, nodeEnv } from '../../env.ts';
 import { LiveTail } from '../live-tail.ts';
