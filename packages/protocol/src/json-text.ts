@@ -85,6 +85,7 @@ export function elementTexts(array: string): string[] {
     while (isSpace(array.charCodeAt(i)) || array.charCodeAt(i) === 0x2c) i++;
     if (i >= array.length || array.charCodeAt(i) === 0x5d) return texts;
     const end = skipValue(array, i);
+    if (end === i) return texts;
     texts.push(array.slice(i, end));
     i = end;
   }
