@@ -63,8 +63,6 @@ export type ClientFrame =
   /** Reserved ops (FRM-9): understood, answered `unsupported`. */
   | { readonly op: 'enter' | 'leave' | 'call'; readonly id: number };
 
-export type ClientOp = ClientFrame['op'];
-
 /** Why a place was not resumed, or what follows does not continue it (SUB-6, SUB-9). */
 export type GapReason = 'trimmed' | 'diverged' | 'epoch';
 
@@ -151,8 +149,6 @@ export type ServerFrame =
   | { readonly op: 'log'; readonly state: 'down' | 'up' }
   | { readonly op: 'drain'; readonly withinMs: number }
   | { readonly op: 'ping' };
-
-export type ServerOp = ServerFrame['op'];
 
 /** A record as SSE and HTTP carry it: the header without `op`, then the payload as `data` (SSE-2). */
 export interface RecordLine extends RecordHeader {

@@ -30,8 +30,6 @@ export const limits = {
   eventSourceChannels: 16,
   /** A signal's payload: signals are copied to every follower and never stored. */
   signalBytes: 16 * KIB,
-  /** A member's presence state. */
-  memberBytes: 2 * KIB,
   /** A record's key, in UTF-8 bytes. */
   keyBytes: 128,
   /** A record's rid, in printable ASCII characters. */
