@@ -137,6 +137,8 @@ async function fromSession(
   if (!isUser(user)) {
     throw hookFailed(new RangeError(`auth.session gave a user that is no text of 1–${limits.userBytes} bytes`));
   }
+  if (!Number.isFinite(expiresInMs))
+    throw hookFailed(new RangeError('auth.session gave an expiresInMs that is no number'));
   if (!isRoles(roles)) throw hookFailed(new RangeError(`auth.session gave wrong roles: ${describeRoles}`));
   try {
     return {

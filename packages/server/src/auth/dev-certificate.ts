@@ -4,16 +4,16 @@
  * that is less than the smallest package for it.
  */
 import { generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Env, nodeEnv } from '../env.ts';
-import type { TlsFiles } from './tls.ts';
+import { loadTls, type TlsFiles } from './tls.ts';
 
 const DAY_MS = 86_400_000;
 /** Browsers refuse certificates that live longer than 398 days. */
 const LIFE_DAYS = 365;
 const RENEW_DAYS = 30;
-const NAMES = ['localhost', '*.localhost'];
+const NAME = 'localhost';
 const ADDRESSES = [Uint8Array.of(127, 0, 0, 1), Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)];
 
 /** The files of the folder's certificate; made, or made anew, where there is none that lasts another month. */
@@ -29,11 +29,8 @@ export async function createDevCertificate(folder: string, env: Env = nodeEnv): 
 
 async function isGood(files: TlsFiles, env: Env): Promise<boolean> {
   try {
-    const certificate = new X509Certificate(await readFile(files.cert));
-    await readFile(files.key);
-    return (
-      Date.parse(certificate.validTo) - env.now() > RENEW_DAYS * DAY_MS && Date.parse(certificate.validFrom) < env.now()
-    );
+    const { validFrom, validTo } = new X509Certificate((await loadTls(files)).cert);
+    return Date.parse(validFrom) < env.now() && Date.parse(validTo) - env.now() > RENEW_DAYS * DAY_MS;
   } catch {
     return false;
   }
@@ -55,10 +52,7 @@ function selfSigned(publicKey: KeyObject, privateKey: KeyObject, env: Env): stri
   const algorithm = sequence(objectId(ECDSA_SHA256));
   const name = sequence(set(sequence(objectId(COMMON_NAME), text(0x0c, 'Tideway development'))));
   const from = env.now() - DAY_MS;
-  const alternatives = sequence(
-    ...NAMES.map((one) => text(0x82, one)),
-    ...ADDRESSES.map((address) => der(0x87, address)),
-  );
+  const alternatives = sequence(text(0x82, NAME), ...ADDRESSES.map((address) => der(0x87, address)));
   const tbs = sequence(
     der(0xa0, der(0x02, Uint8Array.of(2))),
     der(0x02, serial),

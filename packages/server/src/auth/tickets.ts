@@ -144,7 +144,7 @@ function setOf(channels: readonly string[]): string[] {
 }
 
 function digest(set: readonly string[]): string {
-  return createHash('sha256').update(set.join('\n')).digest('base64url');
+  return createHash('sha256').update(JSON.stringify(set)).digest('base64url');
 }
 
 function bitsOf(identity: Identity, channel: string): number {

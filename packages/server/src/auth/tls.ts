@@ -2,7 +2,7 @@
  * The certificate of `wss://` and `https://`: read from PEM files and read again when they change, without dropping a
  * connection. What does not fit together is told and not used; the certificate before stays.
  */
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { Env } from '../env.ts';
@@ -39,6 +39,9 @@ export async function loadTls(files: TlsFiles): Promise<TlsMaterial> {
   const [cert, key] = await Promise.all([read('tls.cert', files.cert), read('tls.key', files.key)]);
   const material: TlsMaterial = { cert, key, minVersion: 'TLSv1.2' };
   try {
+    // An empty text would pass as "no certificate"; the first certificate must be one, and the key its own.
+    const isPair = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+    if (!isPair) throw new Error('the key belongs to another certificate');
     createSecureContext(material);
   } catch (cause) {
     const reason = (cause as Error).message;
