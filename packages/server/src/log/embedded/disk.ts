@@ -31,8 +31,11 @@ export interface Disk {
   remove(path: string): Promise<void>;
   /** Makes creations, renames and removals inside the folder durable. */
   syncFolder(path: string): Promise<void>;
-  /** Keeps other processes out until the returned function is called or this process ends, however it ends. */
-  lock(folder: string): Promise<() => void>;
+  /**
+   * Keeps other processes out until the returned function is called or this process ends, however it ends. To `read`
+   * leaves no trace, and takes nothing where nobody ever locked. Rejects with a `FolderInUseError`.
+   */
+  lock(folder: string, use: 'read' | 'write'): Promise<() => void>;
 }
 
 export interface DiskFile {

@@ -32,7 +32,7 @@ export interface OpenedFolder {
 export async function openFolder(options: FolderOptions): Promise<OpenedFolder> {
   const { disk, folder } = options;
   await disk.makeFolder(join(folder, SEGMENTS_FOLDER));
-  const unlock = await disk.lock(folder);
+  const unlock = await disk.lock(folder, 'write');
   try {
     const stored = await readConstants(disk, folder);
     return { ...(stored === undefined ? await create(options) : await recover(options, stored)), unlock };
