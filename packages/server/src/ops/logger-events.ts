@@ -32,6 +32,7 @@ export const logEvents = {
   'auth.jwks_failed': { level: 'warn', meaning: 'A JWK set could not be read; the keys known before stay in use.' },
   'log.up': { level: 'info', meaning: 'The log takes records again.' },
   'log.down': { level: 'error', meaning: 'The log takes no records; reads are still served.' },
+  'log.tail_ended': { level: 'error', meaning: 'The log can no longer be followed; what is shown may be stale.' },
   'log.repaired': {
     level: 'warn',
     meaning: 'A torn end, left by a crash, was cut off; nothing acknowledged was in it.',
@@ -39,7 +40,12 @@ export const logEvents = {
   'log.damaged': { level: 'error', meaning: 'The log is damaged where no crash can do it; see `tideway log check`.' },
   'view.rebuilt': { level: 'warn', meaning: 'The view was missing or damaged and was made again from the log.' },
   'view.failed': { level: 'error', meaning: 'A write to the view failed; it is opened again and read back.' },
-  'view.trimmed': { level: 'debug', meaning: 'Records beyond their retention were removed.' },
+  'view.recovered': { level: 'info', meaning: 'The view is written again; nothing was lost.' },
+  'view.upkeep_failed': { level: 'warn', meaning: 'Trimming or settling pages failed; it is tried again.' },
+  'view.clock_in_doubt': {
+    level: 'warn',
+    meaning: 'The clock stepped; no record is trimmed by age until it is plain what time it is.',
+  },
   'tls.loaded': { level: 'info', meaning: 'A certificate is in use, from start or from a change of its files.' },
   'tls.failed': { level: 'error', meaning: 'Changed certificate files do not fit; the ones before stay in use.' },
   'tls.expiring': { level: 'warn', meaning: 'The certificate ends within two weeks.' },

@@ -2,15 +2,19 @@
  * What the process itself is doing: CPU, memory, descriptors, event loop. Read at a scrape; costs nothing in between but
  * the loop's own histogram, which Node keeps natively.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, statfsSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Metrics } from './metrics.ts';
 
 /** How finely the event loop's delay is measured; its own timer wakes 50 times a second. */
 const RESOLUTION_MS = 20;
 
-/** Starts measuring; the returned function stops it. */
-export function watchProcess(metrics: Metrics): () => void {
+/**
+ * Starts measuring; the returned function stops it.
+ *
+ * @param folder whose disk is looked at; absent: none is
+ */
+export function watchProcess(metrics: Metrics, folder: string | undefined): () => void {
   const loop = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   loop.enable();
   metrics.processStart.of().value = Math.round((Date.now() - process.uptime() * 1000) / 1000);
@@ -20,11 +24,12 @@ export function watchProcess(metrics: Metrics): () => void {
     metrics.processCpu.of().value = (user + system) / 1e6;
     metrics.processMemory.of().value = rss;
     metrics.processFds.of().value = openDescriptors();
+    if (folder !== undefined) metrics.diskFree.of().value = diskFree(folder);
     metrics.heapUsed.of().value = heapUsed;
     metrics.externalMemory.of().value = external;
-    metrics.eventLoopLag.of('p50').value = lagSeconds(loop.percentile(50));
-    metrics.eventLoopLag.of('p99').value = lagSeconds(loop.percentile(99));
-    metrics.eventLoopLag.of('max').value = lagSeconds(loop.max);
+    metrics.eventLoopLag.of('0.5').value = lagSeconds(loop.percentile(50));
+    metrics.eventLoopLag.of('0.99').value = lagSeconds(loop.percentile(99));
+    metrics.eventLoopLag.of('1').value = lagSeconds(loop.max);
     loop.reset();
   });
   return () => loop.disable();
@@ -33,6 +38,15 @@ export function watchProcess(metrics: Metrics): () => void {
 /** The histogram has the time between two wakings, in nanoseconds; what exceeds the resolution is delay. */
 function lagSeconds(ns: number): number {
   return Number.isFinite(ns) ? Math.max(0, ns / 1e9 - RESOLUTION_MS / 1e3) : 0;
+}
+
+function diskFree(folder: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch {
+    return Number.NaN;
+  }
 }
 
 function openDescriptors(): number {
