@@ -1,0 +1,206 @@
+/**
+ * A TCP proxy that does to connections what networks do: cut at any byte, delay, throttle, split, freeze. Knows bytes
+ * only; what may happen is set from outside and holds for every connection from then on.
+ */
+import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+
+/** All absent: bytes pass as they come. */
+export interface ProxyFault {
+  /** Each chunk arrives this much later. */
+  readonly delayMs?: number | undefined;
+  /** Chunks are cut into pieces of at most so many bytes. */
+  readonly pieceBytes?: number | undefined;
+  /** No more than this in a second, in each direction. */
+  readonly bytesPerSecond?: number | undefined;
+  /** Nothing passes, and nothing is read. */
+  readonly freeze?: boolean | undefined;
+  /** The connection is cut, without a word to either side, after so many more bytes. */
+  readonly cutAfterBytes?: number | undefined;
+}
+
+/** How often throttled bytes get their share of a second. */
+const SHARE_MS = 50;
+
+export class FaultProxy {
+  /** `undefined`: every new connection is refused. */
+  target: { readonly host: string; readonly port: number } | undefined;
+  /** Connections cut by a fault or by `cut`, so far. */
+  cuts = 0;
+  readonly #server: Server;
+  readonly #links = new Set<Link>();
+  #fault: ProxyFault = {};
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  static async listen(target: { readonly host: string; readonly port: number }): Promise<FaultProxy> {
+    const server = createServer({ allowHalfOpen: false });
+    const proxy = new FaultProxy(server);
+    proxy.target = target;
+    server.on('connection', (client) => proxy.#accept(client));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    return proxy;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** From now on, for the connections that are and those to come. */
+  setFault(fault: ProxyFault): void {
+    this.#fault = fault;
+    for (const link of this.#links) link.setFault(fault);
+  }
+
+  /** Cuts every connection that is. */
+  cut(): void {
+    for (const link of this.#links) link.cut();
+  }
+
+  async close(): Promise<void> {
+    for (const link of this.#links) link.end();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #accept(client: Socket): void {
+    if (this.target === undefined) {
+      client.resetAndDestroy();
+      return;
+    }
+    const link = new Link(client, connect(this.target), this.#fault);
+    this.#links.add(link);
+    link.onEnd = (wasCut) => {
+      this.#links.delete(link);
+      if (wasCut) this.cuts++;
+    };
+  }
+}
+
+/** One connection through the proxy, both ways. */
+class Link {
+  onEnd: ((wasCut: boolean) => void) | undefined;
+  readonly #ways: readonly [Way, Way];
+  #bytesLeft = Infinity;
+  #ended = false;
+
+  constructor(client: Socket, server: Socket, fault: ProxyFault) {
+    const take = (bytes: number): boolean => {
+      this.#bytesLeft -= bytes;
+      if (this.#bytesLeft <= 0) this.cut();
+      return !this.#ended;
+    };
+    this.#ways = [new Way(client, server, take), new Way(server, client, take)];
+    for (const socket of [client, server]) {
+      socket.setNoDelay(true);
+      socket.on('error', () => this.end());
+      socket.on('close', () => this.end());
+    }
+    this.setFault(fault);
+  }
+
+  setFault(fault: ProxyFault): void {
+    this.#bytesLeft = fault.cutAfterBytes ?? Infinity;
+    for (const way of this.#ways) way.setFault(fault);
+  }
+
+  cut(): void {
+    this.#finish(true);
+  }
+
+  end(): void {
+    this.#finish(false);
+  }
+
+  #finish(wasCut: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const way of this.#ways) way.end(wasCut);
+    this.onEnd?.(wasCut);
+  }
+}
+
+/** One direction of a connection. */
+class Way {
+  readonly #from: Socket;
+  readonly #to: Socket;
+  readonly #take: (bytes: number) => boolean;
+  #fault: ProxyFault = {};
+  #queue: Buffer[] = [];
+  #shareLeft = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(from: Socket, to: Socket, take: (bytes: number) => boolean) {
+    this.#from = from;
+    this.#to = to;
+    this.#take = take;
+    from.on('data', (chunk: Buffer) => {
+      const { delayMs } = this.#fault;
+      if (delayMs === undefined) this.#arrive(chunk);
+      else setTimeout(() => this.#arrive(chunk), delayMs);
+    });
+    to.on('drain', () => this.#flow());
+    from.on('end', () => {
+      this.#flow();
+      if (this.#queue.length === 0) to.end();
+    });
+  }
+
+  setFault(fault: ProxyFault): void {
+    this.#fault = fault;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    const { bytesPerSecond, freeze } = fault;
+    if (bytesPerSecond !== undefined) {
+      const share = Math.max(1, (bytesPerSecond * SHARE_MS) / 1_000);
+      this.#timer = setInterval(() => {
+        this.#shareLeft = Math.min(share * 2, this.#shareLeft + share);
+        this.#flow();
+      }, SHARE_MS);
+    }
+    if (freeze === true) this.#from.pause();
+    this.#flow();
+  }
+
+  end(hard: boolean): void {
+    clearInterval(this.#timer);
+    this.#queue = [];
+    if (hard) this.#to.resetAndDestroy();
+    else this.#to.destroy();
+  }
+
+  #arrive(chunk: Buffer): void {
+    const { pieceBytes } = this.#fault;
+    if (pieceBytes === undefined) this.#queue.push(chunk);
+    else for (let at = 0; at < chunk.length; at += pieceBytes) this.#queue.push(chunk.subarray(at, at + pieceBytes));
+    this.#flow();
+  }
+
+  /** Passes on what may pass now; the sender is not read while something waits. */
+  #flow(): void {
+    const { bytesPerSecond, freeze } = this.#fault;
+    while (this.#queue.length > 0 && freeze !== true && !this.#to.writableNeedDrain && !this.#to.destroyed) {
+      let chunk = this.#queue[0] as Buffer;
+      if (bytesPerSecond !== undefined) {
+        if (this.#shareLeft < 1) break;
+        if (chunk.length > this.#shareLeft) {
+          const whole = chunk;
+          chunk = whole.subarray(0, Math.floor(this.#shareLeft));
+          this.#queue[0] = whole.subarray(chunk.length);
+        } else this.#queue.shift();
+        this.#shareLeft -= chunk.length;
+      } else this.#queue.shift();
+      this.#to.write(chunk);
+      if (!this.#take(chunk.length)) return;
+    }
+    if (this.#queue.length > 0 || freeze === true) this.#from.pause();
+    else this.#from.resume();
+  }
+}

@@ -1,0 +1,183 @@
+/** PROTOCOL.md §10 from outside, but for reading: appending, batches, and the calls around them. */
+import assert from 'node:assert/strict';
+import { cursorOf, textOf } from './records.ts';
+import { assertErrorFields, assertHttpError, type Fields } from './talk.ts';
+import { check, type Answer, type Ask, type Check, type Wire } from './wire.ts';
+
+const post = (wire: Wire, channel: string, ask: Ask): Promise<Answer> =>
+  wire.http('POST', '/v1/records', { query: { channel }, ...ask });
+const batch = (wire: Wire, body: unknown): Promise<Answer> =>
+  wire.http('POST', '/v1/batch', {
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    headers: { 'Content-Type': 'application/json' },
+  });
+
+export const httpAppendChecks: readonly Check[] = [
+  check('HTTP-2 COD-2', 'an unknown path is not_found, a wrong method method_not_allowed with Allow', async (wire) => {
+    assertHttpError(await wire.http('GET', '/v1/nothing'), 404, 'not_found');
+    for (const [method, path] of [
+      ['PUT', '/v1/records'],
+      ['GET', '/v1/batch'],
+      ['DELETE', '/v1/signals'],
+    ] as const) {
+      const answer = await wire.http(method, path, { query: { channel: wire.channel() } });
+      assertHttpError(answer, 405, 'method_not_allowed');
+      assert.ok((answer.headers.get('allow') ?? '') !== '');
+    }
+  }),
+
+  check('HTTP-1', 'channel is given once: missing, twice or wrong is refused', async (wire) => {
+    const channel = wire.channel();
+    assertHttpError(await wire.http('POST', '/v1/records', { body: '{}' }), 400, 'bad_frame');
+    assertHttpError(
+      await wire.http('POST', '/v1/records', { query: { channel: [channel, channel] }, body: '{}' }),
+      400,
+      'bad_frame',
+    );
+    assertHttpError(
+      await wire.http('POST', '/v1/records', { query: { channel: 'Nope' }, body: '{}' }),
+      404,
+      'channel_unknown',
+    );
+    assertHttpError(await wire.http('GET', '/v1/records'), 400, 'bad_frame');
+  }),
+
+  check('HTTP-3', 'a post is 201 with its cursor, JSON whatever the type says, bytes as octet-stream', async (wire) => {
+    const talk = await wire.session();
+    const channel = wire.channel();
+    await talk.subscribe(channel);
+    const first = await post(wire, channel, { body: ' {"a":1,  "b":2}\n', headers: { 'Content-Type': 'text/plain' } });
+    assert.equal(first.status, 201, first.text);
+    await post(wire, channel, { body: '2', headers: { 'Content-Type': 'application/json; charset=utf-8' } });
+    await post(wire, channel, {
+      body: new Uint8Array([0, 10, 255]),
+      headers: { 'Content-Type': 'application/octet-stream' },
+    });
+    const empty = await post(wire, channel, {
+      body: new Uint8Array(),
+      headers: { 'Content-Type': 'application/octet-stream' },
+    });
+    assert.equal(empty.status, 201, empty.text);
+    const records = await talk.records(channel, 4);
+    assert.equal(cursorOf(records[0]), (first.json as { cursor: string }).cursor);
+    assert.deepEqual(records.slice(0, 2).map(textOf), ['{"a":1,  "b":2}', '2']);
+    assert.deepEqual(
+      records.slice(2).map((record) => [record.binary, [...(record.payload ?? [])]]),
+      [
+        [true, [0, 10, 255]],
+        [true, []],
+      ],
+    );
+    const rids = records.map((record) => record.header['rid']);
+    assert.equal(new Set(rids).size, 4, 'the server makes a rid of its own for each');
+    assert.ok(rids.every((rid) => typeof rid === 'string' && rid !== ''));
+  }),
+
+  check(
+    'HTTP-3',
+    'Idempotency-Key is the rid, Tideway-Key the key, traceparent the trace, expect the place',
+    async (wire) => {
+      const talk = await wire.session();
+      const channel = wire.channel();
+      const place = (await talk.subscribe(channel))['cursor'] as string;
+      const trace = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+      const headers = { 'Idempotency-Key': 'order 17', 'Tideway-Key': 'k%C3%A4%25', traceparent: trace };
+      const first = await wire.http('POST', '/v1/records', { query: { channel, expect: place }, body: '1', headers });
+      assert.equal(first.status, 201, first.text);
+      const again = await wire.http('POST', '/v1/records', { query: { channel, expect: place }, body: '1', headers });
+      assert.deepEqual([again.status, again.json], [200, { ...(first.json as object), duplicate: true }]);
+      const record = await talk.nextOf('record', channel);
+      assert.deepEqual(
+        [record.header['rid'], record.header['key'], record.header['trace']],
+        ['order 17', 'kä%', trace],
+      );
+      const conflict = await wire.http('POST', '/v1/records', {
+        query: { channel, expect: place },
+        body: '2',
+        headers: { 'Tideway-Key': 'k%C3%A4%25' },
+      });
+      assertHttpError(conflict, 409, 'conflict');
+      for (const wrong of [
+        { 'Idempotency-Key': 'x'.repeat(65) },
+        { 'Tideway-Key': '%' },
+        { 'Tideway-Key': '%FF' },
+        { 'Tideway-Key': 'x'.repeat(129) },
+      ]) {
+        assertHttpError(await post(wire, channel, { body: '1', headers: wrong }), 400, 'bad_frame');
+      }
+    },
+  ),
+
+  check('HTTP-3 FRM-5', 'a body that is no JSON, or none at all, is bad_frame', async (wire) => {
+    const channel = wire.channel();
+    for (const body of ['', ' \n', '{no', '\uFEFF1', '1 2', new Uint8Array([0x22, 0xff, 0x22])])
+      assertHttpError(await post(wire, channel, { body }), 400, 'bad_frame');
+    const page = await wire.http('GET', '/v1/records', { query: { channel } });
+    assert.deepEqual((page.json as { records: unknown[] }).records, []);
+  }),
+
+  check(
+    'HTTP-4',
+    'a batch is answered item by item, in order; what is wrong with one does not touch the others',
+    async (wire) => {
+      const talk = await wire.session();
+      const [a, b] = [wire.channel(), wire.channel()];
+      await talk.subscribe(a);
+      await talk.subscribe(b);
+      const text = `[{"channel":"${a}","rid":"1","data":{"x":1.50,  "y":2}},{"channel":"${b}","data":"ä","key":"k"},{"channel":"Nope","data":1},
+      {"channel":"${a}"},{"channel":"${a}","rid":"","data":1},7,{"channel":"${a}","encoding":"base64","data":"/wA="},
+      {"channel":"${a}","encoding":"base64","data":"not base64!"},{"channel":"${a}","rid":"1","data":9}]`;
+      const answer = await batch(wire, text);
+      assert.equal(answer.status, 200, answer.text);
+      const { results } = answer.json as { results: Fields[] };
+      assert.deepEqual(
+        results.map((result) => result['code'] ?? (result['duplicate'] === true ? 'duplicate' : 'ok')),
+        ['ok', 'ok', 'channel_unknown', 'bad_frame', 'bad_frame', 'bad_frame', 'ok', 'bad_frame', 'duplicate'],
+      );
+      for (const result of results) if ('code' in result) assertErrorFields(result, result['code'] as 'bad_frame');
+      assert.equal(results[8]?.['cursor'], results[0]?.['cursor']);
+      const inA = await talk.records(a, 2);
+      assert.equal(textOf(inA[0] as never), '{"x":1.50,  "y":2}');
+      assert.deepEqual([...(inA[1]?.payload ?? [])], [255, 0]);
+    },
+  ),
+
+  check('HTTP-4 LIM-1', 'only a body that is no array of 1–1,000 items fails as a whole', async (wire) => {
+    const channel = wire.channel();
+    const items = Array.from({ length: 1_001 }, (_, i) => ({ channel, rid: `r${i}`, data: i }));
+    for (const body of [{}, [], 7, 'no json', items]) assertHttpError(await batch(wire, body), 400, 'bad_frame');
+    const answer = await batch(wire, items.slice(0, 1_000));
+    const { results } = answer.json as { results: { cursor: string }[] };
+    const cursors = results.map((result) => result.cursor);
+    assert.deepEqual(cursors, cursors.toSorted());
+    assert.equal(new Set(cursors).size, 1_000);
+  }),
+
+  check('HTTP-10', 'disconnecting a user who is not here ends nothing', async (wire) => {
+    const answer = await wire.http('POST', '/v1/disconnect', { query: { user: 'nobody-of-this-name' } });
+    assert.deepEqual([answer.status, answer.json], [200, { sessions: 0 }]);
+    assertHttpError(await wire.http('POST', '/v1/disconnect'), 400, 'bad_frame');
+  }),
+
+  check('HTTP-11', 'health, readiness and metrics answer', async (wire) => {
+    const health = await wire.http('GET', '/healthz');
+    assert.deepEqual([health.status, health.json], [200, { status: 'ok' }]);
+    const ready = await wire.http('GET', '/readyz');
+    assert.deepEqual([ready.status, ready.json], [200, { status: 'ready', log: 'up' }]);
+    const metrics = await wire.http('GET', '/metrics');
+    assert.equal(metrics.status, 200);
+    assert.match(metrics.text, /^# (HELP|TYPE) /m);
+    assert.match(metrics.headers.get('content-type') ?? '', /^text\/plain/);
+  }),
+
+  check('HTTP-12', 'a foreign origin gets no CORS headers', async (wire) => {
+    const headers = { Origin: 'https://evil.example', 'Access-Control-Request-Method': 'POST' };
+    const preflight = await wire.http('OPTIONS', '/v1/records', { query: { channel: wire.channel() }, headers });
+    assert.equal(preflight.headers.get('access-control-allow-origin'), null);
+    const read = await wire.http('GET', '/v1/records', {
+      query: { channel: wire.channel() },
+      headers: { Origin: 'https://evil.example' },
+    });
+    assert.equal(read.headers.get('access-control-allow-origin'), null);
+  }),
+];
