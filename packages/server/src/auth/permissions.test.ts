@@ -150,11 +150,12 @@ describe('limits of every rule', () => {
     assert.equal(may(anonymousDeveloper, 'append', 'no channel'), false);
   });
 
-  test('a refusal says what, where and to whom, and when no credentials were given', () => {
+  test('a refusal says what, where and to whom, and asks for credentials where none were given (HEL-5)', () => {
     const { refusal } = permissions({});
     assert.equal(refusal(ann, 'append', 'chat:42').code, 'forbidden');
     assert.equal(refusal(ann, 'append', 'chat:42').message, 'append on chat:42 is not allowed to the user ann');
     assert.equal(refusal(backend, 'admin', 'chat:42').message, 'admin on chat:42 is not allowed to the key billing');
+    assert.equal(refusal(anonymous, 'append', 'chat:42').code, 'unauthenticated');
     assert.match(refusal(anonymous, 'append', 'chat:42').message, /anonymous clients; no credentials were given/);
   });
 

@@ -27,7 +27,7 @@ export interface Permissions<Rules extends PermissionRules> {
    * rejects with `internal` when that function throws.
    */
   may(identity: Identity, permission: Permission, channel: string): boolean | Promise<boolean>;
-  /** The error for what `may` denied, for the one who asked: `channel_unknown` or `forbidden`. */
+  /** The error for what `may` denied: `channel_unknown`, `forbidden`, or `unauthenticated` where no credentials were given. */
   refusal(identity: Identity, permission: Permission, channel: string): TidewayError;
   /** True when anybody at all may read the channel's history. */
   isPublic(channel: string): boolean;
@@ -75,8 +75,11 @@ export function createPermissions<Rules extends PermissionRules>(options: {
               `${shown(channel)} is not a channel name: namespace:rest, rest of 1–200 characters`,
             );
       }
-      const why = identity.kind === 'anonymous' ? '; no credentials were given' : '';
-      return new TidewayError('forbidden', `${permission} on ${channel} is not allowed to ${describe(identity)}${why}`);
+      const message = `${permission} on ${channel} is not allowed to ${describe(identity)}`;
+      // Whoever has shown no credentials may do better with some (HEL-5).
+      return identity.kind === 'anonymous'
+        ? new TidewayError('unauthenticated', `${message}; no credentials were given`)
+        : new TidewayError('forbidden', message);
     },
   };
 }

@@ -37,6 +37,10 @@ export const logEvents = {
     level: 'warn',
     meaning: 'A torn end, left by a crash, was cut off; nothing acknowledged was in it.',
   },
+  'log.removal_failed': {
+    level: 'warn',
+    meaning: 'A segment that is no longer needed could not be deleted; it is tried again.',
+  },
   'log.damaged': { level: 'error', meaning: 'The log is damaged where no crash can do it; see `tideway log check`.' },
   'view.rebuilt': { level: 'warn', meaning: 'The view was missing or damaged and was made again from the log.' },
   'view.failed': { level: 'error', meaning: 'A write to the view failed; it is opened again and read back.' },
