@@ -11,6 +11,7 @@ export interface HealthAnswer {
 }
 
 export interface Health {
+  readonly version: string;
   readonly state: NodeState;
   readonly isLogUp: boolean;
   setState(state: NodeState): void;
@@ -25,6 +26,7 @@ export function createHealth(options: { readonly version: string }): Health {
   let state: NodeState = 'starting';
   let log: 'up' | 'down' = 'up';
   return {
+    version,
     get state() {
       return state;
     },

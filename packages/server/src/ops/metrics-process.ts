@@ -14,7 +14,7 @@ const RESOLUTION_MS = 20;
  *
  * @param folder whose disk is looked at; absent: none is
  */
-export function watchProcess(metrics: Metrics, folder: string | undefined): () => void {
+export function watchProcess(metrics: Metrics, folder?: string): () => void {
   const loop = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   loop.enable();
   metrics.processStart.of().value = Math.round((Date.now() - process.uptime() * 1000) / 1000);

@@ -3,7 +3,7 @@
  * advance: namespaces come from the configuration, codes from the protocol; never a channel, never a user.
  */
 
-export type MetricLabel = 'namespace' | 'transport' | 'code' | 'result' | 'quantile' | 'version' | 'log';
+export type MetricLabel = 'namespace' | 'transport' | 'code' | 'result' | 'quantile' | 'version';
 
 interface MetricBase {
   /** With prefix and unit; counters end in `_total`. */
@@ -23,8 +23,8 @@ export const metricTable = {
   buildInfo: {
     name: 'tideway_build_info',
     type: 'gauge',
-    labels: ['version', 'log'],
-    help: 'Always 1: which version runs, on which kind of log.',
+    labels: ['version'],
+    help: 'Always 1: which version runs.',
   },
   nodeReady: { name: 'tideway_node_ready', type: 'gauge', labels: [], help: '1 while the node takes sessions.' },
   nodeDraining: { name: 'tideway_node_draining', type: 'gauge', labels: [], help: '1 while the node is stopping.' },

@@ -10,6 +10,7 @@ import type { Appended } from '../hub/appender.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Session } from '../hub/session.ts';
 import type { PhysicalRecord } from '../log/log.ts';
+import type { ViewTrouble } from '../view/life.ts';
 import type { Health } from './health.ts';
 import type { LogEvent } from './logger-events.ts';
 import type { LogFields, Logger } from './logger.ts';
@@ -35,9 +36,21 @@ export interface Observer {
   appended(record: PhysicalRecord, result: Appended, durationMs: number): void;
   /** Something threw where nothing may: the application's function, or ours. */
   trouble(error: unknown): void;
+  viewTrouble(trouble: ViewTrouble): void;
   /** Reads the hub's own figures at each scrape. */
   watch(hub: Hub, health: Health): void;
 }
+
+const VIEW_EVENTS = {
+  store_failed: 'view.failed',
+  store_recovered: 'view.recovered',
+  store_set_aside: 'view.rebuilt',
+  view_rebuilt: 'view.rebuilt',
+  tail_ended: 'log.tail_ended',
+  clock_in_doubt: 'view.clock_in_doubt',
+  follower_failed: 'callback.failed',
+  upkeep_failed: 'view.upkeep_failed',
+} as const satisfies Readonly<Record<ViewTrouble['event'], LogEvent>>;
 
 export function createObserver(parts: {
   readonly env: Env;
@@ -120,8 +133,10 @@ export function createObserver(parts: {
     },
 
     trouble: (error) => logger.log('callback.failed', errorFields(error)),
+    viewTrouble: ({ event, message, error }) => logger.log(VIEW_EVENTS[event], errorFields(error, message)),
 
     watch(hub, health) {
+      metrics.buildInfo.of(health.version).value = 1;
       metrics.onScrape(() => {
         metrics.nodeReady.of().value = health.state === 'ready' ? 1 : 0;
         metrics.nodeDraining.of().value = health.state === 'draining' ? 1 : 0;
