@@ -1,7 +1,8 @@
 /**
- * What stands between a frame and the log: name, permission, payload, limits, contract (PROTOCOL.md APP-5, FRM-5). The
+ * What stands between a frame and the log: name, permission, payload, limits, contract (PROTOCOL.md APP-7, FRM-5). The
  * same for WebSocket, HTTP and in-process callers; each frame is judged, not only its connection.
  */
+import { isUtf8 } from 'node:buffer';
 import {
   describeIssues,
   issuesOf,
@@ -11,6 +12,8 @@ import {
   specOf,
   type Code,
   type PayloadKind,
+  type SchemaIssue,
+  type StandardSchema,
 } from '@tideway/protocol';
 import type { Identity, Permission } from '../auth/identity.ts';
 import type { PhysicalRecord } from '../log/log.ts';
@@ -73,15 +76,25 @@ export function admitPayload(
       ? { payload: request.payload }
       : { code: 'invalid', message: `"${request.channel}" has a contract: JSON only` };
   }
+  if (!isUtf8(request.payload)) return { code: 'bad_frame', message: 'the payload is not valid UTF-8' };
   const text = request.payload.toString('utf8');
   const normalized = normalizeJson(text);
   if (normalized === undefined) return { code: 'bad_frame', message: 'the payload is not valid JSON' };
   if (schema !== undefined) {
-    const issues = issuesOf(schema, JSON.parse(normalized), request.channel);
+    const issues = judge(schema, JSON.parse(normalized), request.channel);
     if (issues !== undefined)
       return { code: 'invalid', message: `the ${what} does not fit its contract: ${describeIssues(issues)}` };
   }
   return { payload: normalized.length === text.length ? request.payload : Buffer.from(normalized) };
+}
+
+/** A schema is the application's: one that throws refuses the payload instead of harming the node. */
+function judge(schema: StandardSchema, value: unknown, channel: string): readonly SchemaIssue[] | undefined {
+  try {
+    return issuesOf(schema, value, channel);
+  } catch (error) {
+    return [{ message: error instanceof Error ? error.message : 'the schema threw' }];
+  }
 }
 
 /** Admits a record: everything but permission, which came before. */

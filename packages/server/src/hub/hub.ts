@@ -39,6 +39,10 @@ export class Hub implements LiveChannelHost, SessionHost {
   readonly policy: Policy;
   readonly figures = new HubFigures();
   readonly sessions = new Set<Session>();
+  /** Appends that were answered as stored, and how long those took from arrival to answer, together. */
+  appended = 0;
+  commits = 0;
+  commitMsSum = 0;
   readonly outboxBytesMax: number;
   outboxBytes = 0;
   ringBytes = 0;
@@ -71,10 +75,19 @@ export class Hub implements LiveChannelHost, SessionHost {
         log: backbone.log,
         view: backbone.view,
         node: node + suffix,
-        onAppended: options.onAppended,
+        onAppended: (record, result, durationMs) => this.#onAppended(record, result, durationMs),
       });
     this.#durable = appender(options.durable, '');
     this.#memory = options.memory === undefined ? undefined : appender(options.memory, 'm');
+  }
+
+  #onAppended(record: PhysicalRecord, result: Appended, durationMs: number): void {
+    if (result.state === 'ok') {
+      this.appended++;
+      this.commits++;
+      this.commitMsSum += durationMs;
+    }
+    this.#options.onAppended(record, result, durationMs);
   }
 
   view(channel: string): View {
@@ -217,6 +230,7 @@ export class Hub implements LiveChannelHost, SessionHost {
       const { session } = subscription;
       session.send({ op: 'closed', channel: channel.name });
       this.unsubscribe(session, channel.name);
+      if (session.subscriptions.size === 0) session.onSubscriptionsOver?.();
     }
   }
 

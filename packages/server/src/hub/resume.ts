@@ -1,5 +1,5 @@
 /**
- * Where a subscription starts (PROTOCOL.md SUB-5, the six steps): from a `from` to a place, or to the reason why not.
+ * Where a subscription starts (PROTOCOL.md SUB-6, the six steps): from a `from` to a place, or to the reason why not.
  * Answers at once where memory knows; asks the view where it must.
  */
 import { formatCursor, parseCursor, tagsMatch, timing, type CursorParts, type GapReason } from '@tideway/protocol';
@@ -144,7 +144,7 @@ function resume(
   });
 }
 
-/** The place is newer than what this node has applied (SUB-5, step 3): never answer from a view older than it. */
+/** The place is newer than what this node has applied (SUB-6, step 3): never answer from a view older than it. */
 async function waitForLog(
   view: View,
   channel: string,

@@ -2,6 +2,7 @@
  * One authenticated life on the server: its identity, its subscriptions, and its outbox, whose chunks go out in one
  * write per tick. What a client's frame does is `commands.ts`; this file never looks into a record.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Code, PayloadKind, ServerFrame } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import type { Codec, Connection } from './connection.ts';
@@ -20,6 +21,13 @@ export interface SessionHost {
   countDropped(): void;
   catchUp(session: Session): void;
   subscriptionFailed(subscription: Subscription): void;
+  closed(session: Session, code: Code): void;
+}
+
+/** What is known of the request that opened a connection. */
+export interface OpeningRequest {
+  readonly headers: IncomingHttpHeaders;
+  readonly socket: { readonly remoteAddress?: string | undefined };
 }
 
 const NONE: ReadonlySet<Subscription> = new Set();
@@ -31,7 +39,11 @@ export class Session {
   identity: Identity | undefined;
   /** Random, one per SDK object: tells the connections of one application object from others of the same user. */
   instance = '';
+  /** The request that opened the connection; absent in process. Its headers may hold credentials. */
+  request: OpeningRequest | undefined;
   ended = false;
+  /** Why this side closed it. */
+  closedWith: Code | undefined;
   /** By channel. */
   readonly subscriptions = new Map<string, Subscription>();
   /** Those that are not live. */
@@ -45,6 +57,8 @@ export class Session {
   /** Frames in a row that were not understood. */
   badInRow = 0;
   paused = false;
+  /** Called when the last subscription ended because its channel is closed. */
+  onSubscriptionsOver: (() => void) | undefined;
   /** Called with the chunks of a write before they go out; may add one (the id block of SSE). */
   beforeWrite: (() => Buffer | undefined) | undefined;
   readonly #host: SessionHost;
@@ -98,6 +112,11 @@ export class Session {
     if (this.ended) return;
     const chunk = this.codec.frame(frame);
     if (chunk !== undefined) this.#push(chunk);
+  }
+
+  /** Queues bytes that are already in this connection's form. */
+  sendChunk(chunk: Buffer): void {
+    if (!this.ended) this.#push(chunk);
   }
 
   /** Queues a frame that may be dropped when there is no room. */
@@ -185,10 +204,13 @@ export class Session {
     this.#backlogBytes = 0;
   }
 
+  /** Writes what is queued, closes the connection and forgets the session. */
   close(code: Code, reason: string): void {
     if (this.ended) return;
     this.flush();
+    this.closedWith = code;
     this.connection.close(code, reason);
+    this.#host.closed(this, code);
   }
 }
 

@@ -1,0 +1,86 @@
+/**
+ * The answer to one channel of a subscribe (PROTOCOL.md SUB-3, SUB-4): permitted or not, and from which place. The same
+ * for a WebSocket frame and for an event stream; delivery begins elsewhere, after the answer was sent.
+ */
+import { TidewayError, type ItemError, type Subscribed, type SubscribeItem } from '@tideway/protocol';
+import type { Identity, Permission } from '../auth/identity.ts';
+import { authorize, type Refusal } from './admission.ts';
+import { HubFigures } from './figures.ts';
+import type { Hub } from './hub.ts';
+import { withRetry } from './replies.ts';
+import { findStart, type Start } from './resume.ts';
+
+/** Finds out whether and where a subscription starts; a promise only where somebody has to be asked. */
+export function answerSubscribe(
+  hub: Hub,
+  identity: Identity,
+  item: SubscribeItem,
+): Subscribed | ItemError | Promise<Subscribed | ItemError> {
+  const { channel } = item;
+  if (item.presence === true || item.deliver?.mode === 'latest' || item.from === 'latest') {
+    return {
+      code: 'unsupported',
+      message: `presence and deliver "latest" are reserved; this server does not serve them yet`,
+    };
+  }
+  const history: Permission | undefined =
+    item.from === 'oldest' || item.from?.startsWith('last:') === true ? 'history' : undefined;
+  const refusal = firstRefusal(hub, identity, history === undefined ? ['subscribe'] : ['subscribe', history], channel);
+  if (refusal instanceof Promise) return refusal.then((first) => first ?? begin(hub, item)).catch(itemErrorOf);
+  return refusal ?? begin(hub, item);
+}
+
+function begin(hub: Hub, item: SubscribeItem): Subscribed | ItemError | Promise<Subscribed | ItemError> {
+  const { channel } = item;
+  let start: Start | Promise<Start>;
+  try {
+    start = findStart(hub.view(channel), channel, item.from, hub.liveChannel(channel)?.ring);
+  } catch (error) {
+    return itemErrorOf(error);
+  }
+  return start instanceof Promise
+    ? start.then((found) => answer(hub, channel, found)).catch(itemErrorOf)
+    : answer(hub, channel, start);
+}
+
+function answer(hub: Hub, channel: string, start: Start): Subscribed | ItemError {
+  if (!start.ok) {
+    return {
+      code: start.code,
+      message: start.message,
+      ...(start.retryMs === undefined ? {} : { retryMs: start.retryMs }),
+    };
+  }
+  if (start.resumed !== undefined) HubFigures.count(hub.figures.resumes, start.reason ?? 'resumed');
+  const { head } = hub.view(channel).state(channel);
+  return {
+    channel,
+    cursor: start.place,
+    head: head === undefined || head < start.place ? start.place : head,
+    ...(start.resumed === undefined ? {} : { resumed: start.resumed }),
+    ...(start.reason === undefined ? {} : { reason: start.reason }),
+  };
+}
+
+/** The first refusal among several permissions; `undefined` is yes to all. */
+function firstRefusal(
+  hub: Hub,
+  identity: Identity,
+  permissions: readonly Permission[],
+  channel: string,
+): Refusal | undefined | Promise<Refusal | undefined> {
+  for (const [index, permission] of permissions.entries()) {
+    const refusal = authorize(hub.policy, identity, permission, channel);
+    if (refusal instanceof Promise) {
+      return refusal.then((first) => first ?? firstRefusal(hub, identity, permissions.slice(index + 1), channel));
+    }
+    if (refusal !== undefined) return refusal;
+  }
+  return undefined;
+}
+
+/** The view may say `behind` while its store is opened anew; anything else is a fault. */
+function itemErrorOf(error: unknown): ItemError {
+  if (error instanceof TidewayError) return withRetry({ code: error.code, message: error.message });
+  return withRetry({ code: 'internal', message: 'the server could not decide; try again' });
+}

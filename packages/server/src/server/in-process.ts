@@ -1,0 +1,103 @@
+/**
+ * Channels in process: the SDK, with a wire that is a function call. The same surface, the same guarantees, and no
+ * second implementation of either.
+ */
+import type { Env as ClientEnv, SocketEvents } from '@tideway/client/custom-env';
+import { decodeClientHeader, splitBytes, splitText } from '@tideway/protocol';
+import type { Env } from '../env.ts';
+import { websocketCodec } from '../hub/codec-websocket.ts';
+import type { Commands } from '../hub/commands.ts';
+import type { Connection } from '../hub/connection.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { Logger } from '../ops/logger.ts';
+import { frameLength } from '../view/frame.ts';
+
+const TEXT = 0x81;
+
+export function createInProcessEnv(parts: {
+  readonly env: Env;
+  readonly hub: Hub;
+  readonly commands: Commands;
+  readonly logger: Logger;
+  readonly fetch?: ClientEnv['fetch'];
+}): ClientEnv {
+  const { env, hub, commands, logger } = parts;
+  return {
+    now: () => env.now(),
+    monotonicMs: () => env.monotonicMs(),
+    randomBytes: (count) => env.randomBytes(count),
+    setTimer: (delayMs, callback) => env.setTimer(delayMs, callback),
+    soon: (callback) => queueMicrotask(callback),
+    openSocket: (_url, _protocol, events) => openSocket(hub, commands, events),
+    fetch: parts.fetch ?? (() => Promise.reject(new Error('pages of history are read from the view'))),
+    onWake: () => () => {},
+    complain: (error) =>
+      logger.log('callback.failed', { message: error instanceof Error ? error.message : String(error) }),
+    baseUrl: undefined,
+  };
+}
+
+function openSocket(hub: Hub, commands: Commands, events: SocketEvents) {
+  let isOpen = true;
+  const end = (close: number): void => {
+    if (!isOpen) return;
+    isOpen = false;
+    commands.ended(session);
+    hub.closed(session, 'peer');
+    events.onClose(close);
+  };
+  const connection: Connection = {
+    transport: 'local',
+    codec: websocketCodec,
+    backlogBytes: () => 0,
+    write: (chunk) => deliver(chunk, events, () => isOpen),
+    writeAll: (chunks) => {
+      for (const chunk of chunks) deliver(chunk, events, () => isOpen);
+    },
+    pause: () => {},
+    resume: () => {},
+    close: () => queueMicrotask(() => end(1001)),
+  };
+  const session = hub.open(connection);
+  queueMicrotask(() => {
+    if (isOpen) events.onOpen();
+  });
+  return {
+    send(message: string | Uint8Array): void {
+      if (!isOpen) return;
+      if (typeof message === 'string') {
+        const { header, payload } = splitText(message);
+        commands.receive(
+          session,
+          decodeClientHeader(header),
+          payload === undefined ? undefined : Buffer.from(payload),
+          false,
+        );
+      } else {
+        const { header, payload } = splitBytes(message);
+        commands.receive(
+          session,
+          decodeClientHeader(header),
+          payload === undefined ? undefined : Buffer.from(payload),
+          true,
+        );
+      }
+    },
+    close(): void {
+      isOpen = false;
+      commands.ended(session);
+      hub.closed(session, 'peer');
+    },
+  };
+}
+
+/** Takes the WebSocket messages of a chunk apart again. */
+function deliver(chunk: Buffer, events: SocketEvents, isOpen: () => boolean): void {
+  for (let at = 0; at < chunk.length && isOpen();) {
+    const length = frameLength(chunk, at);
+    const short = (chunk[at + 1] as number) & 0x7f;
+    const body = chunk.subarray(at + (short < 126 ? 2 : short === 126 ? 4 : 10), at + length);
+    events.onMessage(chunk[at] === TEXT ? body.toString('utf8') : new Uint8Array(body));
+    at += length;
+  }
+}

@@ -1,0 +1,234 @@
+/** Reading and writing records over HTTP (PROTOCOL.md HTTP-3 to HTTP-7). */
+import { createHash } from 'node:crypto';
+import {
+  elementTexts,
+  formatCursor,
+  isRid,
+  limits,
+  memberText,
+  TidewayError,
+  type Code,
+  type GapReason,
+} from '@tideway/protocol';
+import type { Identity } from '../auth/identity.ts';
+import { randomId } from '../env.ts';
+import { authorize, type AppendRequest } from '../hub/admission.ts';
+import type { Appended } from '../hub/appender.ts';
+import { appendControl, appendDirectly, appendInOrder } from '../hub/direct-append.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { NamespaceRules } from '../hub/policy.ts';
+import { findStart } from '../hub/resume.ts';
+import { recordLine } from '../view/frame.ts';
+import type { Page } from '../view/view.ts';
+import type { Exchange } from './exchange.ts';
+import type { LongReads } from './long-reads.ts';
+
+const PUBLIC_SECONDS = 300;
+/** Sorts behind every position. */
+const END_POSITION = 'Bzzzzzzzzzzz';
+
+/** `POST /v1/records` */
+export async function postRecord(hub: Hub, exchange: Exchange, identity: Identity): Promise<void> {
+  const channel = exchange.one('channel');
+  const bytesMax = hub.policy.rules(channel)?.recordBytes ?? limits.recordBytes;
+  const rid = exchange.header('idempotency-key');
+  if (rid !== undefined && !isRid(rid)) throw badFrame('Idempotency-Key must be 1–64 printable ASCII characters');
+  const trace = exchange.header('traceparent');
+  if (trace !== undefined && !isRid(trace)) throw badFrame('traceparent must be 1–64 printable ASCII characters');
+  const payload = await exchange.body(bytesMax + limits.headerBytes);
+  const isBytes = exchange.header('content-type')?.split(';')[0]?.trim().toLowerCase() === 'application/octet-stream';
+  const result = await appendDirectly(hub, identity, {
+    channel,
+    encoding: isBytes ? 'bytes' : 'json',
+    payload,
+    rid: rid ?? randomId(hub.env),
+    key: keyOf(exchange.header('tideway-key')),
+    expect: exchange.maybe('expect'),
+    trace,
+  });
+  if (result.state === 'error') exchange.fail(result);
+  else exchange.json(result.duplicate ? 200 : 201, answerOf(result));
+}
+
+/** `Tideway-Key`: percent-encoded, because headers hold no UTF-8. */
+export function keyOf(header: string | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  let key: string;
+  try {
+    key = decodeURIComponent(header);
+  } catch {
+    throw badFrame('Tideway-Key must be percent-encoded UTF-8');
+  }
+  if (Buffer.byteLength(key) > limits.keyBytes) throw badFrame(`a key has at most ${limits.keyBytes} bytes`);
+  return key;
+}
+
+function answerOf(result: Extract<Appended, { state: 'ok' }>): object {
+  return { cursor: result.cursor, ...(result.duplicate ? { duplicate: true } : {}) };
+}
+
+/** `POST /v1/batch` */
+export async function postBatch(hub: Hub, exchange: Exchange, identity: Identity): Promise<void> {
+  const body = (await exchange.body(limits.batchBytes)).toString('utf8');
+  let items: unknown;
+  try {
+    items = JSON.parse(body);
+  } catch {
+    throw badFrame('the body is not JSON');
+  }
+  if (!Array.isArray(items) || items.length < 1 || items.length > limits.batchItems) {
+    throw badFrame(`the body must be an array of 1 to ${limits.batchItems} items`);
+  }
+  const texts = elementTexts(body);
+  const requests = items.map((item: unknown, index) => batchRequest(hub, item, texts[index] as string));
+  const appended = await appendInOrder(
+    hub,
+    identity,
+    requests.filter((request): request is AppendRequest => !('code' in request)),
+  );
+  let next = 0;
+  const results = requests.map((request) => {
+    if ('code' in request) return exchange.describe(request);
+    const result = appended[next++] as Appended;
+    return result.state === 'ok' ? answerOf(result) : exchange.describe(result);
+  });
+  exchange.json(200, { results });
+}
+
+function batchRequest(
+  hub: Hub,
+  item: unknown,
+  text: string,
+): AppendRequest | { readonly code: Code; readonly message: string } {
+  if (typeof item !== 'object' || item === null || Array.isArray(item))
+    return { code: 'bad_frame', message: 'an item is an object' };
+  const { channel, encoding, data, rid, key, expect, trace } = item as Readonly<Record<string, unknown>>;
+  if (typeof channel !== 'string') return { code: 'bad_frame', message: '"channel" must be a string' };
+  if (rid !== undefined && !isRid(rid))
+    return { code: 'bad_frame', message: '"rid" must be 1–64 printable ASCII characters' };
+  for (const [name, value] of Object.entries({ key, expect, trace })) {
+    if (value !== undefined && typeof value !== 'string')
+      return { code: 'bad_frame', message: `"${name}" must be a string` };
+  }
+  if (typeof key === 'string' && (key === '' || Buffer.byteLength(key) > limits.keyBytes)) {
+    return { code: 'bad_frame', message: `"key" has 1 to ${limits.keyBytes} bytes` };
+  }
+  const rest = {
+    channel,
+    rid: rid ?? randomId(hub.env),
+    key: key as string | undefined,
+    expect: expect as string | undefined,
+    trace: trace as string | undefined,
+  };
+  if (encoding === undefined) {
+    const json = memberText(text, 'data');
+    return { ...rest, encoding: 'json', payload: json === undefined ? undefined : Buffer.from(json) };
+  }
+  if (encoding !== 'base64' || typeof data !== 'string' || !isBase64(data)) {
+    return { code: 'bad_frame', message: '"encoding" may be "base64", "data" is then a string of it' };
+  }
+  return { ...rest, encoding: 'bytes', payload: Buffer.from(data, 'base64') };
+}
+
+/** Standard alphabet, padded (RFC 4648 §4). */
+function isBase64(text: string): boolean {
+  return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
+}
+
+/** `GET /v1/records` */
+export async function getRecords(
+  hub: Hub,
+  longReads: LongReads,
+  exchange: Exchange,
+  identity: Identity,
+): Promise<void> {
+  const channel = exchange.one('channel');
+  const refusal = await authorize(hub.policy, identity, 'history', channel);
+  if (refusal !== undefined) return exchange.fail(refusal);
+  const after = exchange.maybe('after');
+  const before = exchange.maybe('before');
+  if (after !== undefined && before !== undefined) throw badFrame('give "after" or "before", not both');
+  const limit = exchange.whole('limit', { min: 1, max: limits.pageRecords, otherwise: 100 });
+  const waitSeconds = exchange.whole('wait', { min: 0, max: 60, otherwise: 0 });
+  if (waitSeconds > 0 && after === undefined) throw badFrame('"wait" goes with "after"');
+  const view = hub.view(channel);
+  const bytes = limits.pageBytes;
+  if (after === undefined) {
+    const state = view.state(channel);
+    if (before === undefined) {
+      const end = formatCursor(state.epoch, END_POSITION, 'zzzz');
+      return sendPage(hub, exchange, channel, await view.read(channel, { before: end, limit, bytes }), false);
+    }
+    const start = await findStart(view, channel, before, undefined);
+    if (!start.ok) return exchange.fail(start);
+    if (start.resumed === false) {
+      const gap = { reason: start.reason as GapReason, cursor: start.place };
+      return sendBody(exchange, '', { first: start.place, next: start.place, end: true, gap });
+    }
+    const isBound = before !== 'oldest' && before !== 'now';
+    return sendPage(hub, exchange, channel, await view.read(channel, { before: start.place, limit, bytes }), isBound);
+  }
+  const start = await findStart(view, channel, after, undefined);
+  if (!start.ok) return exchange.fail(start);
+  let gap = start.resumed === false ? { reason: start.reason as GapReason, cursor: start.place } : undefined;
+  let page = await view.read(channel, { after: start.place, limit, bytes });
+  if (page.records.length === 0 && waitSeconds > 0 && gap === undefined && !page.trimmed) {
+    const moved = await longReads.wait(exchange.response, channel, start.place, waitSeconds * 1_000);
+    if (moved) page = await view.read(channel, { after: start.place, limit, bytes });
+  }
+  if (page.trimmed) gap = { reason: 'trimmed', cursor: view.state(channel).floor };
+  sendPage(hub, exchange, channel, page, false, gap, limit);
+}
+
+function sendPage(
+  hub: Hub,
+  exchange: Exchange,
+  channel: string,
+  page: Page,
+  isBound: boolean,
+  gap?: { readonly reason: GapReason; readonly cursor: string },
+  limit = Number.POSITIVE_INFINITY,
+): void {
+  const lines = page.records.map((record) => recordLine(record.frame).toString('utf8')).join(',');
+  const isFull = page.records.length >= limit || !page.end;
+  const settled =
+    gap === undefined && page.records.length > 0 && (isBound || (isFull && limit !== Number.POSITIVE_INFINITY));
+  const members = { first: page.first, next: page.next, end: page.end, ...(gap === undefined ? {} : { gap }) };
+  sendBody(exchange, lines, members, settled ? cacheControl(hub, channel) : undefined);
+}
+
+function cacheControl(hub: Hub, channel: string): string {
+  const rules = hub.policy.rules(channel) as NamespaceRules;
+  return rules.noStore || !hub.policy.isPublic(channel) ? 'private, no-store' : `public, max-age=${PUBLIC_SECONDS}`;
+}
+
+/** @param settled the `Cache-Control` of a page that never changes; absent: it may change */
+function sendBody(exchange: Exchange, lines: string, members: object, settled?: string): void {
+  const body = Buffer.from(`{"records":[${lines}],${JSON.stringify(members).slice(1)}`);
+  const type = { 'content-type': 'application/json; charset=utf-8' };
+  if (settled === undefined) return exchange.bytes(200, body, type);
+  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+  const cache = { etag, 'cache-control': settled, vary: 'Authorization, Cookie, Origin' };
+  const known = exchange
+    .header('if-none-match')
+    ?.split(',')
+    .map((tag) => tag.trim().replace(/^W\//, ''));
+  if (known?.includes(etag) === true || known?.includes('*') === true) exchange.bytes(304, Buffer.alloc(0), cache);
+  else exchange.bytes(200, body, { ...type, ...cache });
+}
+
+/** `DELETE /v1/records` and `POST /v1/close` */
+export async function postControl(
+  hub: Hub,
+  exchange: Exchange,
+  identity: Identity,
+  kind: 'trim' | 'close',
+): Promise<void> {
+  const result = await appendControl(hub, identity, exchange.one('channel'), kind);
+  if (result.state === 'error') exchange.fail(result);
+  else exchange.json(200, { cursor: result.cursor });
+}
+
+function badFrame(message: string): TidewayError {
+  return new TidewayError('bad_frame', message);
+}

@@ -1,0 +1,256 @@
+/**
+ * Event streams (PROTOCOL.md §9): opening one, and the connection under it. `GET` for `EventSource`, `POST` for clients
+ * that use `fetch`. A stream is a session that never sends commands.
+ */
+import type { ServerResponse } from 'node:http';
+import {
+  decodeSubscribe,
+  limits,
+  TidewayError,
+  timing,
+  type Code,
+  type ItemError,
+  type Subscribed,
+  type SubscribeItem,
+} from '@tideway/protocol';
+import type { Identity } from '../auth/identity.ts';
+import { randomFraction, type Env } from '../env.ts';
+import type { Commands } from '../hub/commands.ts';
+import type { Codec, Connection } from '../hub/connection.ts';
+import type { Hub } from '../hub/hub.ts';
+import { withRetry } from '../hub/replies.ts';
+import type { Session } from '../hub/session.ts';
+import { answerSubscribe } from '../hub/start.ts';
+import type { Exchange, Response } from './exchange.ts';
+import { FaultyConnection } from './faults.ts';
+import { event, idBlock, sseCodec, sseIdCodec } from './sse-codec.ts';
+
+const HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache, no-transform',
+  'x-accel-buffering': 'no',
+};
+const COMMENT = Buffer.from(':\n\n');
+const BODY_BYTES_MAX = 256 * 1024;
+
+export class SseConnection implements Connection {
+  readonly transport = 'sse';
+  readonly codec: Codec;
+  /** When something was last written, on the monotonic clock. */
+  writtenMs: number;
+  readonly #env: Env;
+  readonly #response: Response;
+
+  constructor(env: Env, response: Response, codec: Codec) {
+    this.#env = env;
+    this.#response = response;
+    this.codec = codec;
+    this.writtenMs = env.monotonicMs();
+  }
+
+  backlogBytes(): number {
+    return 'stream' in this.#response ? (this.#response.stream?.writableLength ?? 0) : this.#response.writableLength;
+  }
+
+  write(chunk: Buffer): void {
+    this.writtenMs = this.#env.monotonicMs();
+    (this.#response as ServerResponse).write(chunk);
+  }
+
+  writeAll(chunks: readonly Buffer[]): void {
+    this.write(Buffer.concat(chunks));
+  }
+
+  pause(): void {
+    // Nothing is read from a stream.
+  }
+
+  resume(): void {
+    // Nothing is read from a stream.
+  }
+
+  close(): void {
+    (this.#response as ServerResponse).end();
+  }
+
+  cut(): void {
+    this.#response.destroy();
+  }
+}
+
+export interface EventStreams {
+  /** Answers `GET /v1/events` or `POST /v1/events` as this identity. */
+  open(exchange: Exchange, identity: Identity): Promise<void>;
+  stop(): void;
+}
+
+export function createEventStreams(parts: {
+  readonly env: Env;
+  readonly hub: Hub;
+  readonly commands: Commands;
+  readonly faults: boolean;
+  readonly admit: (
+    session: Session,
+    identity: Identity,
+  ) => { readonly code: Code; readonly message: string } | undefined;
+  readonly onOpened: (session: Session) => void;
+  readonly onClosed: (session: Session, code: Code | 'peer', detail: string) => void;
+}): EventStreams {
+  const { env, hub, commands } = parts;
+  const streams = new Map<Session, SseConnection>();
+  let cancel = env.setTimer(timing.commentMs / 3, comment);
+
+  /** A comment on each stream that was quiet for long, so that proxies do not take it for dead. */
+  function comment(): void {
+    cancel = env.setTimer(timing.commentMs / 3, comment);
+    const quietSinceMs = env.monotonicMs() - timing.commentMs * (2 / 3);
+    for (const [session, connection] of streams) {
+      if (connection.writtenMs <= quietSinceMs && connection.backlogBytes() === 0) connection.write(COMMENT);
+      session.onDrain();
+    }
+  }
+
+  async function open(exchange: Exchange, identity: Identity): Promise<void> {
+    const asked = exchange.method === 'GET' ? askedByQuery(exchange) : await askedByBody(exchange);
+    const answers = await Promise.all(asked.items.map((item) => answerSubscribe(hub, identity, item)));
+    const refusals = answers.filter((answer) => 'code' in answer).map(withRetry);
+    const retryable = asked.isGet ? refusals.find((refusal) => refusal.retryMs !== undefined) : undefined;
+    if (refusals.length === answers.length || retryable !== undefined) {
+      const refusal = retryable ?? (refusals[0] as ItemError);
+      return refuse(exchange, refusal);
+    }
+    if (asked.isReconnect && answers.every((answer) => 'cursor' in answer && isOver(answer))) {
+      exchange.writeHead(204, { 'cache-control': 'no-store' });
+      (exchange.response as ServerResponse).end();
+      return;
+    }
+    begin(exchange, identity, asked, answers);
+  }
+
+  /** Nothing will ever come on this channel from this place. */
+  function isOver(answer: Subscribed): boolean {
+    return hub.view(answer.channel).state(answer.channel).closed && answer.cursor >= answer.head;
+  }
+
+  /** Before the stream (SSE-6): final errors by status; retryable ones as an event, or `EventSource` would give up. */
+  function refuse(exchange: Exchange, refusal: ItemError): void {
+    if (refusal.retryMs === undefined) return exchange.fail(refusal);
+    exchange.writeHead(200, HEADERS);
+    const failure = JSON.stringify(exchange.describe(refusal));
+    (exchange.response as ServerResponse).end(`retry: ${refusal.retryMs}\nevent: error\ndata: ${failure}\n\n`);
+  }
+
+  function begin(
+    exchange: Exchange,
+    identity: Identity,
+    asked: Asked,
+    answers: readonly (Subscribed | ItemError)[],
+  ): void {
+    const { response } = exchange;
+    if (response.destroyed) return;
+    const single = asked.isGet && asked.items.length === 1;
+    const plain = new SseConnection(env, response, single ? sseIdCodec : sseCodec);
+    const connection = parts.faults ? new FaultyConnection(env, plain, () => plain.cut()) : plain;
+    const session = hub.open(connection);
+    if (connection instanceof FaultyConnection) connection.onRelease = () => session.onDrain();
+    session.instance = exchange.header('tideway-instance') ?? '';
+    const over = parts.admit(session, identity);
+    if (over !== undefined) {
+      hub.closed(session, over.code);
+      return refuse(exchange, withRetry(over));
+    }
+    commands.signIn.begin(session, identity);
+    exchange.writeHead(200, HEADERS);
+    streams.set(session, plain);
+    parts.onOpened(session);
+    response.on('drain', () => session.onDrain());
+    response.on('error', () => {});
+    response.on('close', () => {
+      streams.delete(session);
+      commands.ended(session);
+      hub.closed(session, 'peer');
+      parts.onClosed(session, session.closedWith ?? 'peer', '');
+    });
+    const { pingMs: _, ...about } = commands.signIn.about(session);
+    const channels = answers.map((answer, index) =>
+      'code' in answer ? { ...answer, channel: (asked.items[index] as SubscribeItem).channel } : answer,
+    );
+    const first = answers[0] as Subscribed;
+    session.sendChunk(event('ready', JSON.stringify({ channels, ...about }), single ? first.cursor : undefined));
+    if (asked.isGet && !single) {
+      const places = answers.map((answer) => ('cursor' in answer ? answer.cursor : ''));
+      session.beforeWrite = () => idBlock(placesNow(session, asked.items, places));
+    }
+    session.onSubscriptionsOver = () => session.close('channel_closed', 'all channels are closed');
+    for (const answer of answers) if ('cursor' in answer) hub.subscribe(session, answer.channel, answer.cursor);
+  }
+
+  return { open, stop: () => cancel() };
+}
+
+/** The places of all channels in the order asked; one that is over keeps its last place. */
+function placesNow(session: Session, items: readonly SubscribeItem[], places: string[]): readonly string[] {
+  items.forEach((item, index) => {
+    const place = session.subscriptions.get(item.channel)?.place;
+    if (place !== undefined) places[index] = place;
+  });
+  return places;
+}
+
+interface Asked {
+  readonly isGet: boolean;
+  readonly isReconnect: boolean;
+  readonly items: readonly SubscribeItem[];
+}
+
+function askedByQuery(exchange: Exchange): Asked {
+  const channels = exchange.query.getAll('channel');
+  const max = limits.eventSourceChannels;
+  if (channels.length < 1 || channels.length > max) {
+    throw new TidewayError(
+      'bad_frame',
+      `"channel" must be given 1 to ${max} times, it was given ${channels.length} times`,
+    );
+  }
+  if (new Set(channels).size !== channels.length) throw new TidewayError('bad_frame', 'a channel is named twice');
+  const from = exchange.maybe('from');
+  if (from !== undefined && channels.length > 1 && from.includes('.')) {
+    throw new TidewayError('bad_frame', 'a cursor as "from" needs exactly one channel');
+  }
+  const last = exchange.header('last-event-id');
+  const places = last?.split(',');
+  if (places !== undefined && places.length !== channels.length) {
+    throw new TidewayError('bad_cursor', `Last-Event-ID has ${places.length} places for ${channels.length} channels`);
+  }
+  const items = channels.map((channel, index): SubscribeItem => {
+    const place = places?.[index] === '' ? undefined : places?.[index];
+    const start = place ?? from;
+    return start === undefined ? { channel } : { channel, from: start };
+  });
+  return { isGet: true, isReconnect: last !== undefined, items };
+}
+
+async function askedByBody(exchange: Exchange): Promise<Asked> {
+  const body = await exchange.body(BODY_BYTES_MAX);
+  let fields: unknown;
+  try {
+    fields = JSON.parse(body.toString('utf8'));
+  } catch {
+    throw new TidewayError('bad_frame', 'the body is not JSON');
+  }
+  if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
+    throw new TidewayError('bad_frame', 'the body must be an object with "channel" or "channels"');
+  }
+  try {
+    const { channels } = decodeSubscribe(fields as Readonly<Record<string, unknown>>, limits.subscriptions);
+    return { isGet: false, isReconnect: false, items: channels };
+  } catch (error) {
+    throw new TidewayError('bad_frame', error instanceof Error ? error.message : 'the body was not understood');
+  }
+}
+
+/** What a stream says when the server goes away: come back at a random moment inside the time (SSE-8). */
+export function drainBlock(env: Env, withinMs: number): Buffer {
+  const retryMs = Math.floor(randomFraction(env) * withinMs);
+  return Buffer.from(`event: drain\nretry: ${retryMs}\ndata: ${JSON.stringify({ withinMs })}\n\n`);
+}

@@ -1,0 +1,177 @@
+/**
+ * WebSocket (PROTOCOL.md §4): `ws` does handshake, parsing, masking, pings and closing; records go to the socket as
+ * they are stored, beside `ws`, because they are whole frames already. A transport never sees a channel.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { codes, decodeClientHeader, limits, type Code } from '@tideway/protocol';
+import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws';
+import type { Env } from '../env.ts';
+import { websocketCodec } from '../hub/codec-websocket.ts';
+import type { Commands } from '../hub/commands.ts';
+import type { Connection } from '../hub/connection.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { Session } from '../hub/session.ts';
+import { FaultyConnection } from './faults.ts';
+
+const SUBPROTOCOL = 'tideway.v1';
+const LF = 0x0a;
+/** How long a peer may take to answer a close frame before the socket is destroyed. */
+const CLOSE_TIMEOUT_MS = 5_000;
+
+/** A socket as Node gives it to an upgrade: a duplex that can be corked. */
+export class WebSocketConnection implements Connection {
+  readonly transport = 'websocket';
+  readonly codec = websocketCodec;
+  readonly #webSocket: WebSocket;
+  readonly #socket: Duplex;
+
+  constructor(webSocket: WebSocket, socket: Duplex) {
+    this.#webSocket = webSocket;
+    this.#socket = socket;
+  }
+
+  backlogBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  write(chunk: Buffer): void {
+    this.#socket.write(chunk);
+  }
+
+  writeAll(chunks: readonly Buffer[]): void {
+    this.#socket.cork();
+    for (const chunk of chunks) this.#socket.write(chunk);
+    this.#socket.uncork();
+  }
+
+  pause(): void {
+    this.#webSocket.pause();
+  }
+
+  resume(): void {
+    this.#webSocket.resume();
+  }
+
+  close(code: Code): void {
+    const entry = codes[code];
+    this.#webSocket.close('close' in entry ? entry.close : 1011, code);
+  }
+
+  /** Ends the connection without a word. */
+  cut(): void {
+    this.#webSocket.terminate();
+  }
+}
+
+export interface WebSocketTransport {
+  /** Takes over an upgrade request that was found in order (path, host, origin). */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Pings every session, one part of them at a time. */
+  stop(): void;
+}
+
+export function createWebSocketTransport(parts: {
+  readonly env: Env;
+  readonly hub: Hub;
+  readonly commands: Commands;
+  readonly recordBytesMax: number;
+  readonly pingMs: number;
+  readonly helloMs: number;
+  readonly faults: boolean;
+  readonly onOpened: (session: Session) => void;
+  readonly onClosed: (session: Session, code: Code | 'peer', detail: string) => void;
+}): WebSocketTransport {
+  const { env, hub, commands } = parts;
+  // `closeTimeout` is newer than the type declarations of `ws`.
+  const options: ServerOptions & { closeTimeout: number } = {
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: parts.recordBytesMax + limits.headerBytes,
+    closeTimeout: CLOSE_TIMEOUT_MS,
+    handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+  };
+  const server = new WebSocketServer(options);
+  const heartbeat = createHeartbeat(env, parts.pingMs, (session) =>
+    commands.replies.close(session, 'slow_pong', 'two pings were not answered'),
+  );
+
+  function accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    server.handleUpgrade(request, socket, head, (webSocket) => {
+      const plain = new WebSocketConnection(webSocket, socket);
+      const connection = parts.faults ? new FaultyConnection(env, plain, () => plain.cut()) : plain;
+      const session = hub.open(connection);
+      session.request = request;
+      if (connection instanceof FaultyConnection) connection.onRelease = () => session.onDrain();
+      parts.onOpened(session);
+      heartbeat.add(session);
+      env.setTimer(parts.helloMs, () => {
+        if (session.identity === undefined)
+          commands.replies.close(session, 'hello_timeout', `no successful hello in ${parts.helloMs} ms`);
+      });
+      webSocket.on('message', (data: Buffer, binary: boolean) => receive(session, data, binary));
+      webSocket.on('error', ignoreError);
+      socket.on('drain', () => session.onDrain());
+      webSocket.on('close', (code: number, reason: Buffer) => {
+        heartbeat.delete(session);
+        commands.ended(session);
+        hub.closed(session, 'peer');
+        parts.onClosed(session, session.closedWith ?? 'peer', `${code} ${reason.toString('utf8').slice(0, 64)}`.trim());
+      });
+    });
+  }
+
+  function receive(session: Session, data: Buffer, binary: boolean): void {
+    hub.figures.framesReceived++;
+    hub.figures.bytesReceived += data.length;
+    const end = data.indexOf(LF);
+    const header = data.toString('utf8', 0, end < 0 ? data.length : end);
+    commands.receive(session, decodeClientHeader(header), end < 0 ? undefined : data.subarray(end + 1), binary);
+  }
+
+  return { accept, stop: () => heartbeat.stop() };
+}
+
+/** `ws` reports protocol errors here before it closes with 1002, 1007 or 1009 by itself. */
+function ignoreError(): void {
+  // The close event that follows carries the number; there is nothing else to do.
+}
+
+/**
+ * Pings all sessions once per period, a fifth of them at a time, and finds those that answer no more (PNG-1). Two that
+ * were not answered close the session: a ping counts when the next one is due, which is more than its 10 s.
+ */
+function createHeartbeat(env: Env, pingMs: number, onDead: (session: Session) => void) {
+  const parts = Array.from({ length: 5 }, () => new Set<Session>());
+  const partOf = new WeakMap<Session, Set<Session>>();
+  let next = 0;
+  let turn = 0;
+  let cancel = env.setTimer(pingMs / parts.length, beat);
+
+  function beat(): void {
+    cancel = env.setTimer(pingMs / parts.length, beat);
+    const part = parts[turn++ % parts.length] as Set<Session>;
+    for (const session of part) {
+      if (session.unansweredPings >= 2) {
+        onDead(session);
+        continue;
+      }
+      session.unansweredPings++;
+      if (session.identity !== undefined) session.send({ op: 'ping' });
+      session.onDrain();
+    }
+  }
+
+  return {
+    add(session: Session): void {
+      const part = parts[next++ % parts.length] as Set<Session>;
+      part.add(session);
+      partOf.set(session, part);
+    },
+    delete(session: Session): void {
+      partOf.get(session)?.delete(session);
+    },
+    stop: () => cancel(),
+  };
+}
