@@ -1,0 +1,270 @@
+/**
+ * What the fold remembers of the last W positions: for each id, key and close the newest position it was seen at and
+ * the answer of the first one. 24 bytes an entry in a ring of chunks, 4 to 8 more in an index; it grows and shrinks
+ * with use, and `find` is exact within the window. Knows hashes and numbers only.
+ */
+
+/** Words of an entry: hash low, hash high, newest (low 32 bits), first (low 32), first (high 21), tag and mark. */
+const ENTRY_WORDS = 6;
+/** 16,384 entries a chunk: 384 KiB are the most that is allocated at once. */
+const CHUNK_BITS = 14;
+const CHUNK_ENTRIES = 1 << CHUNK_BITS;
+/** 64 shards, each growing alone, so that no append ever waits for a million entries to be hashed again. */
+const SHARD_BITS = 6;
+const SHARD_SLOTS_MIN = 16;
+/** An index slot is 22 bits of sequence number and 10 bits of the hash; zero is empty. */
+const SEQUENCE_BITS = 22;
+const SEQUENCE_MASK = (1 << SEQUENCE_BITS) - 1;
+/** Beyond it the 22 bits could name two entries of the ring. */
+const WINDOW_MAX = 1 << 20;
+
+/** An entry as a number: valid until the next `put` or `advance`. */
+export type EntryAt = number;
+
+export const NOT_FOUND: EntryAt = -1;
+
+export class IdTable {
+  readonly window: number;
+  readonly #chunks: Uint32Array[] = [];
+  readonly #shards: Uint32Array[] = [];
+  readonly #shardCounts = new Uint32Array(1 << SHARD_BITS);
+  /** Sequence numbers of the oldest entry and of the next one; `#chunks[0]` holds the oldest. */
+  #oldest = 0;
+  #next = 0;
+  /** The sequence number of the first entry of `#chunks[0]`. */
+  #base = 0;
+  #journal = new Uint32Array(64 * ENTRY_WORDS);
+  #journalWords = 0;
+
+  constructor(window: number) {
+    if (!(window >= 1 && window <= WINDOW_MAX)) throw new RangeError(`window must be 1 … ${WINDOW_MAX}, got ${window}`);
+    this.window = window;
+    for (let i = 0; i < 1 << SHARD_BITS; i++) this.#shards.push(new Uint32Array(SHARD_SLOTS_MIN));
+  }
+
+  get size(): number {
+    return this.#next - this.#oldest;
+  }
+
+  /** The entry with this hash that was seen at most `window` positions before `at`, or `NOT_FOUND`. */
+  find(low: number, high: number, at: number): EntryAt {
+    const slot = this.#slotOf(low, high);
+    if (slot < 0) return NOT_FOUND;
+    const shard = this.#shards[high >>> (32 - SHARD_BITS)] as Uint32Array;
+    const sequence = this.#sequenceOf(shard[slot] as number);
+    return at - this.newest(sequence, at) <= this.window ? sequence : NOT_FOUND;
+  }
+
+  /** Remembers a hash first seen at `at`. An entry with this hash that left the window is replaced. */
+  put(low: number, high: number, at: number, tag: number, mark: number): void {
+    const slot = this.#slotOf(low, high);
+    if (slot >= 0) {
+      const shard = this.#shards[high >>> (32 - SHARD_BITS)] as Uint32Array;
+      this.#write(this.#sequenceOf(shard[slot] as number), low, high, at, at, tag, mark);
+      return;
+    }
+    this.#append(low, high, at, at, tag, mark);
+  }
+
+  /** The entry was seen again at `at`; its answer stays the first one's. */
+  touch(entry: EntryAt, at: number): void {
+    const chunk = this.#chunkOf(entry);
+    const word = (entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
+    chunk[word + 2] = at;
+    this.#record(chunk, word);
+  }
+
+  /** Lets go of what left the window, two entries at most: call it for each position. */
+  advance(at: number): void {
+    for (let i = 0; i < 2 && this.#oldest < this.#next; i++) {
+      const entry = this.#oldest;
+      if (at - this.newest(entry, at) > this.window) this.#drop(entry);
+      else if (at - this.first(entry) > this.window) this.#moveToEnd(entry);
+      else return;
+    }
+  }
+
+  first(entry: EntryAt): number {
+    const chunk = this.#chunkOf(entry);
+    const word = (entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
+    return (chunk[word + 4] as number) * 2 ** 32 + (chunk[word + 3] as number);
+  }
+
+  /** Only the low 32 bits are kept: `advance` lets nothing grow older than that. */
+  newest(entry: EntryAt, at: number): number {
+    const low = this.#chunkOf(entry)[(entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS + 2] as number;
+    return at - (((at >>> 0) - low) >>> 0);
+  }
+
+  tag(entry: EntryAt): number {
+    return (this.#chunkOf(entry)[(entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS + 5] as number) & 0xffffff;
+  }
+
+  mark(entry: EntryAt): number {
+    return (this.#chunkOf(entry)[(entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS + 5] as number) >>> 24;
+  }
+
+  /** Everything put or touched since the last call, packed: what `load` takes. */
+  takeJournal(): Uint32Array {
+    const taken = this.#journal.slice(0, this.#journalWords);
+    this.#journalWords = 0;
+    return taken;
+  }
+
+  /** Takes journals back, oldest first; `at` is the newest position of any of them. */
+  load(journal: Uint32Array, at: number): void {
+    for (let word = 0; word + ENTRY_WORDS <= journal.length; word += ENTRY_WORDS) {
+      const low = journal[word] as number;
+      const high = journal[word + 1] as number;
+      const newest = at - (((at >>> 0) - (journal[word + 2] as number)) >>> 0);
+      if (at - newest > this.window) continue;
+      const first = (journal[word + 4] as number) * 2 ** 32 + (journal[word + 3] as number);
+      const last = journal[word + 5] as number;
+      const slot = this.#slotOf(low, high);
+      if (slot < 0) this.#append(low, high, newest, first, last & 0xffffff, last >>> 24);
+      else {
+        const shard = this.#shards[high >>> (32 - SHARD_BITS)] as Uint32Array;
+        this.#write(this.#sequenceOf(shard[slot] as number), low, high, newest, first, last & 0xffffff, last >>> 24);
+      }
+    }
+    this.#journalWords = 0;
+  }
+
+  #chunkOf(sequence: number): Uint32Array {
+    return this.#chunks[(sequence - this.#base) >>> CHUNK_BITS] as Uint32Array;
+  }
+
+  #write(sequence: number, low: number, high: number, newest: number, first: number, tag: number, mark: number): void {
+    const chunk = this.#chunkOf(sequence);
+    const word = (sequence & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
+    chunk[word] = low;
+    chunk[word + 1] = high;
+    chunk[word + 2] = newest;
+    chunk[word + 3] = first;
+    chunk[word + 4] = first / 2 ** 32;
+    chunk[word + 5] = (tag | (mark << 24)) >>> 0;
+    this.#record(chunk, word);
+  }
+
+  #record(chunk: Uint32Array, word: number): void {
+    if (this.#journalWords + ENTRY_WORDS > this.#journal.length) {
+      const larger = new Uint32Array(this.#journal.length * 2);
+      larger.set(this.#journal);
+      this.#journal = larger;
+    }
+    const journal = this.#journal;
+    const at = this.#journalWords;
+    for (let i = 0; i < ENTRY_WORDS; i++) journal[at + i] = chunk[word + i] as number;
+    this.#journalWords = at + ENTRY_WORDS;
+  }
+
+  #append(low: number, high: number, newest: number, first: number, tag: number, mark: number): void {
+    const sequence = this.#next++;
+    if ((sequence & (CHUNK_ENTRIES - 1)) === 0) this.#chunks.push(new Uint32Array(CHUNK_ENTRIES * ENTRY_WORDS));
+    this.#write(sequence, low, high, newest, first, tag, mark);
+    this.#index(low, high, sequence);
+  }
+
+  #index(low: number, high: number, sequence: number): void {
+    const which = high >>> (32 - SHARD_BITS);
+    let shard = this.#shards[which] as Uint32Array;
+    const count = ((this.#shardCounts[which] as number) += 1);
+    if (count * 2 > shard.length) shard = this.#grow(which);
+    place(shard, low, slotValue(low, sequence));
+  }
+
+  #grow(which: number): Uint32Array {
+    const old = this.#shards[which] as Uint32Array;
+    const larger = new Uint32Array(old.length * 2);
+    for (const value of old) if (value !== 0) place(larger, this.#lowOf(this.#sequenceOf(value)), value);
+    this.#shards[which] = larger;
+    return larger;
+  }
+
+  #lowOf(sequence: number): number {
+    return this.#chunkOf(sequence)[(sequence & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS] as number;
+  }
+
+  #sequenceOf(value: number): number {
+    return this.#oldest + (((value & SEQUENCE_MASK) - this.#oldest) & SEQUENCE_MASK);
+  }
+
+  /** Where the index holds this hash, or −1. Other hashes are told apart without a look into the ring, save 1 in 1,024. */
+  #slotOf(low: number, high: number): number {
+    const shard = this.#shards[high >>> (32 - SHARD_BITS)] as Uint32Array;
+    const mask = shard.length - 1;
+    const fragment = fragmentOf(low);
+    for (let slot = low & mask; ; slot = (slot + 1) & mask) {
+      const value = shard[slot] as number;
+      if (value === 0) return -1;
+      if (value >>> SEQUENCE_BITS !== fragment) continue;
+      const sequence = this.#sequenceOf(value);
+      const chunk = this.#chunkOf(sequence);
+      const word = (sequence & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
+      if (chunk[word] === low && chunk[word + 1] === high) return slot;
+    }
+  }
+
+  #drop(entry: EntryAt): void {
+    const chunk = this.#chunkOf(entry);
+    const word = (entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
+    this.#unindex(chunk[word] as number, chunk[word + 1] as number);
+    this.#letGoOldest();
+  }
+
+  #moveToEnd(entry: EntryAt): void {
+    const chunk = this.#chunkOf(entry);
+    const word = (entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
+    const low = chunk[word] as number;
+    const high = chunk[word + 1] as number;
+    this.#unindex(low, high);
+    const sequence = this.#next++;
+    if ((sequence & (CHUNK_ENTRIES - 1)) === 0) this.#chunks.push(new Uint32Array(CHUNK_ENTRIES * ENTRY_WORDS));
+    this.#chunkOf(sequence).set(
+      chunk.subarray(word, word + ENTRY_WORDS),
+      (sequence & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS,
+    );
+    this.#index(low, high, sequence);
+    this.#letGoOldest();
+  }
+
+  #letGoOldest(): void {
+    this.#oldest++;
+    if (this.#oldest - this.#base < CHUNK_ENTRIES) return;
+    this.#chunks.shift();
+    this.#base += CHUNK_ENTRIES;
+  }
+
+  #unindex(low: number, high: number): void {
+    const which = high >>> (32 - SHARD_BITS);
+    const shard = this.#shards[which] as Uint32Array;
+    const mask = shard.length - 1;
+    let hole = this.#slotOf(low, high);
+    this.#shardCounts[which] = (this.#shardCounts[which] as number) - 1;
+    // Linear probing without tombstones: what stands behind the hole moves up unless it is already at or after its home.
+    for (let slot = (hole + 1) & mask; ; slot = (slot + 1) & mask) {
+      const value = shard[slot] as number;
+      if (value === 0) break;
+      const home = this.#lowOf(this.#sequenceOf(value)) & mask;
+      if (((slot - home) & mask) < ((slot - hole) & mask)) continue;
+      shard[hole] = value;
+      hole = slot;
+    }
+    shard[hole] = 0;
+  }
+}
+
+function fragmentOf(low: number): number {
+  return low >>> SEQUENCE_BITS || 1;
+}
+
+function slotValue(low: number, sequence: number): number {
+  return ((fragmentOf(low) << SEQUENCE_BITS) | (sequence & SEQUENCE_MASK)) >>> 0;
+}
+
+function place(shard: Uint32Array, low: number, value: number): void {
+  const mask = shard.length - 1;
+  let slot = low & mask;
+  while (shard[slot] !== 0) slot = (slot + 1) & mask;
+  shard[slot] = value;
+}
