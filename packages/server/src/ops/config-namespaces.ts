@@ -124,7 +124,12 @@ export function resolveNamespaces(
     defaults,
     problems,
   );
-  if (!isObject(options)) return policies;
+  if (options === undefined) return policies;
+  if (!isObject(options)) {
+    const message = `namespaces: ${show(options)} is not allowed; an object such as { chat: { subscribe: 'user' } } is`;
+    problems.push({ key: 'namespaces', message });
+    return policies;
+  }
   for (const [name, value] of Object.entries(options)) {
     const key = `namespaces.${name}`;
     if (!isNamespace(name) || (name.startsWith('$') && name !== SYSTEM_NAMESPACE)) {

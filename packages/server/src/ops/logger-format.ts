@@ -31,11 +31,11 @@ function visible(text: string): string {
   return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, (character) => JSON.stringify(character).slice(1, -1));
 }
 
-/** Writes lines to a stream: JSON, or pretty where it is a terminal and nothing else is asked for. */
+/** Writes lines to stderr: JSON, or pretty where it is a terminal and nothing else is asked for. */
 export function createLineWriter(
-  stream: { write(text: string): unknown; readonly isTTY?: boolean },
   format: LogFormat,
-  environment: Readonly<Record<string, string | undefined>>,
+  stream: { write(text: string): unknown; readonly isTTY?: boolean } = process.stderr,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
 ): (line: LogLine) => void {
   const isPretty = format === 'pretty' || (format === 'auto' && stream.isTTY === true);
   if (!isPretty) return (line) => void stream.write(`${formatJson(line)}\n`);
