@@ -10,15 +10,16 @@ export interface Permission {
 /** The rooms of packages/server/src: a folder, or a file beside them. */
 export const serverRooms: Readonly<Record<string, Permission>> = {
   env: { values: [], types: [] },
+  version: { values: [], types: [] },
   log: { values: ['env'], types: [] },
   view: { values: ['env', 'log'], types: [] },
   auth: { values: ['env'], types: [] },
   hub: { values: ['env', 'log', 'view'], types: ['auth'] },
   transport: { values: ['env', 'log', 'view', 'hub'], types: ['auth', 'ops'] },
   ops: { values: ['env', 'log', 'view', 'hub'], types: ['auth', 'transport'] },
-  server: { values: ['env', 'log', 'view', 'hub', 'auth', 'transport', 'ops'], types: [] },
-  index: { values: ['env', 'log', 'view', 'hub', 'auth', 'transport', 'ops', 'server'], types: [] },
-  cli: { values: ['env', 'log', 'view', 'hub', 'auth', 'transport', 'ops', 'server', 'index'], types: [] },
+  server: { values: ['env', 'version', 'log', 'view', 'hub', 'auth', 'transport', 'ops'], types: [] },
+  index: { values: ['env', 'version', 'log', 'view', 'hub', 'auth', 'transport', 'ops', 'server'], types: [] },
+  cli: { values: ['env', 'version', 'log', 'view', 'hub', 'auth', 'transport', 'ops', 'server', 'index'], types: [] },
 };
 
 /** The packages of this repository, by folder. What is missing here (bench, scripts) may import every package. */

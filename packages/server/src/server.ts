@@ -79,7 +79,7 @@ export async function createServer<const C extends Contract = Contract>(
   const logger = createLogger({
     env,
     level: config.logLevel,
-    write: config.logger ?? createLineWriter(process.stderr, config.logFormat, process.env),
+    write: config.logger ?? createLineWriter(config.logFormat),
   });
   const namespaces = Object.keys(config.namespaces);
   const metrics = createMetrics(namespaces);
@@ -144,10 +144,16 @@ export async function createServer<const C extends Contract = Contract>(
 
   // Transports
   const sessionParts = { env, hub, commands, faults: config.faults, onClosed: observer.closed };
-  const onOpened = (session: Session): void => observer.opened(session);
+  /** The requests that opened WebSockets: their headers may be the credentials. */
+  const requests = new WeakMap<Session, IncomingMessage>();
+  const onOpened = (session: Session, request?: IncomingMessage): void => {
+    if (request !== undefined) requests.set(session, request);
+    observer.opened(session, { remoteAddress: request?.socket.remoteAddress, origin: request?.headers.origin });
+  };
   const webSockets = createWebSocketTransport({
     ...sessionParts,
     onOpened,
+    onTrouble: observer.trouble,
     recordBytesMax,
     pingMs: config.pingMs,
     helloMs: config.helloMs,
@@ -182,7 +188,7 @@ export async function createServer<const C extends Contract = Contract>(
   }
 
   async function identify(session: Session, token: string | undefined): Promise<Identity> {
-    const { request } = session;
+    const request = requests.get(session);
     if (request === undefined) return SERVER_ITSELF;
     return await authenticator.authenticate({
       token,

@@ -33,9 +33,9 @@ export async function appendInOrder(
     ),
   );
   return await Promise.all(
-    requests.map((request) => {
+    requests.map(async (request) => {
       const refusal = refusals.get(request.channel) as Appended;
-      return refusal === PERMITTED ? guarded(() => appendPermitted(hub, identity, request)) : refusal;
+      return refusal === PERMITTED ? await guarded(() => appendPermitted(hub, identity, request)) : refusal;
     }),
   );
 }

@@ -2,7 +2,6 @@
  * One authenticated life on the server: its identity, its subscriptions, and its outbox, whose chunks go out in one
  * write per tick. What a client's frame does is `commands.ts`; this file never looks into a record.
  */
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Code, PayloadKind, ServerFrame } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import type { Codec, Connection } from './connection.ts';
@@ -24,12 +23,6 @@ export interface SessionHost {
   closed(session: Session, code: Code): void;
 }
 
-/** What is known of the request that opened a connection. */
-export interface OpeningRequest {
-  readonly headers: IncomingHttpHeaders;
-  readonly socket: { readonly remoteAddress?: string | undefined };
-}
-
 const NONE: ReadonlySet<Subscription> = new Set();
 
 export class Session {
@@ -39,8 +32,6 @@ export class Session {
   identity: Identity | undefined;
   /** Random, one per SDK object: tells the connections of one application object from others of the same user. */
   instance = '';
-  /** The request that opened the connection; absent in process. Its headers may hold credentials. */
-  request: OpeningRequest | undefined;
   ended = false;
   /** Why this side closed it. */
   closedWith: Code | undefined;

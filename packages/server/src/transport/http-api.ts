@@ -212,5 +212,5 @@ function channelsOf(body: Buffer): readonly string[] {
   ) {
     throw new TidewayError('bad_frame', `the body must be {"channels": [1 to ${max} names]}`);
   }
-  return channels as string[];
+  return channels;
 }

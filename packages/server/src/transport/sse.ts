@@ -112,11 +112,11 @@ export function createEventStreams(parts: {
 
   async function open(exchange: Exchange, identity: Identity): Promise<void> {
     const asked = exchange.method === 'GET' ? askedByQuery(exchange) : await askedByBody(exchange);
-    const answers = await Promise.all(asked.items.map((item) => answerSubscribe(hub, identity, item)));
+    const answers = await Promise.all(asked.items.map(async (item) => await answerSubscribe(hub, identity, item)));
     const refusals = answers.filter((answer) => 'code' in answer).map(withRetry);
     const retryable = asked.isGet ? refusals.find((refusal) => refusal.retryMs !== undefined) : undefined;
     if (refusals.length === answers.length || retryable !== undefined) {
-      const refusal = retryable ?? (refusals[0] as ItemError);
+      const refusal = retryable ?? refusals[0];
       return refuse(exchange, refusal);
     }
     if (asked.isReconnect && answers.every((answer) => 'cursor' in answer && isOver(answer))) {

@@ -79,7 +79,8 @@ export function createWebSocketTransport(parts: {
   readonly pingMs: number;
   readonly helloMs: number;
   readonly faults: boolean;
-  readonly onOpened: (session: Session) => void;
+  readonly onTrouble: (error: unknown) => void;
+  readonly onOpened: (session: Session, request: IncomingMessage) => void;
   readonly onClosed: (session: Session, code: Code | 'peer', detail: string) => void;
 }): WebSocketTransport {
   const { env, hub, commands } = parts;
@@ -102,9 +103,8 @@ export function createWebSocketTransport(parts: {
       const plain = new WebSocketConnection(webSocket, socket);
       const connection = parts.faults ? new FaultyConnection(env, plain, () => plain.cut()) : plain;
       const session = hub.open(connection);
-      session.request = request;
       if (connection instanceof FaultyConnection) connection.onRelease = () => session.onDrain();
-      parts.onOpened(session);
+      parts.onOpened(session, request);
       heartbeat.add(session);
       env.setTimer(parts.helloMs, () => {
         if (session.identity === undefined)
@@ -127,7 +127,13 @@ export function createWebSocketTransport(parts: {
     hub.figures.bytesReceived += data.length;
     const end = data.indexOf(LF);
     const header = data.toString('utf8', 0, end < 0 ? data.length : end);
-    commands.receive(session, decodeClientHeader(header), end < 0 ? undefined : data.subarray(end + 1), binary);
+    try {
+      commands.receive(session, decodeClientHeader(header), end < 0 ? undefined : data.subarray(end + 1), binary);
+    } catch (error) {
+      // A fault of ours ends this session and no other.
+      parts.onTrouble(error);
+      commands.replies.close(session, 'internal', 'a fault in the server; its log has the reference');
+    }
   }
 
   return { accept, stop: () => heartbeat.stop() };
