@@ -115,10 +115,8 @@ export function createEventStreams(parts: {
     const answers = await Promise.all(asked.items.map(async (item) => await answerSubscribe(hub, identity, item)));
     const refusals = answers.filter((answer) => 'code' in answer).map(withRetry);
     const retryable = asked.isGet ? refusals.find((refusal) => refusal.retryMs !== undefined) : undefined;
-    if (refusals.length === answers.length || retryable !== undefined) {
-      const refusal = retryable ?? refusals[0];
-      return refuse(exchange, refusal);
-    }
+    const refusal = retryable ?? (refusals.length === answers.length ? refusals[0] : undefined);
+    if (refusal !== undefined) return refuse(exchange, refusal);
     if (asked.isReconnect && answers.every((answer) => 'cursor' in answer && isOver(answer))) {
       exchange.writeHead(204, { 'cache-control': 'no-store' });
       (exchange.response as ServerResponse).end();
