@@ -9,7 +9,6 @@ export class HubFigures {
   bytesSent = 0;
   socketWrites = 0;
   recordsDelivered = 0;
-  recordsApplied = 0;
   signalsDelivered = 0;
   signalsDropped = 0;
   outboxOverflows = 0;

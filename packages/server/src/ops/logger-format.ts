@@ -28,7 +28,10 @@ export function formatPretty(line: LogLine, options: { readonly colour: boolean 
 
 /** A name or message from outside must not move the cursor or colour the terminal of whoever watches. */
 function visible(text: string): string {
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, (character) => JSON.stringify(character).slice(1, -1));
+  return text.replaceAll(
+    /[\u0000-\u001f\u007f-\u009f]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** Writes lines to stderr: JSON, or pretty where it is a terminal and nothing else is asked for. */
