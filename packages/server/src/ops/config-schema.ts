@@ -130,13 +130,6 @@ export const settings = {
     meaning: 'How often a connection is pinged.',
     reason: 'Common proxies cut a connection that is idle for 60 s.',
   },
-  pongTimeoutMs: {
-    kind: 'duration',
-    default: timing.pongTimeoutMs,
-    min: 100,
-    max: HOUR,
-    meaning: 'How long a pong may take.',
-  },
   helloMs: {
     kind: 'duration',
     default: timing.helloMs,

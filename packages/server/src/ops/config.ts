@@ -35,7 +35,6 @@ export interface ServerOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   readonly limits?: Partial<ServerLimits> | undefined;
   readonly pingMs?: number | undefined;
-  readonly pongTimeoutMs?: number | undefined;
   readonly helloMs?: number | undefined;
   readonly drainMs?: number | undefined;
   readonly logLevel?: LogLevel | undefined;
@@ -78,7 +77,6 @@ export interface ResolvedConfig {
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly limits: ServerLimits;
   readonly pingMs: number;
-  readonly pongTimeoutMs: number;
   readonly helloMs: number;
   readonly drainMs: number;
   readonly logLevel: LogLevel;
@@ -131,7 +129,6 @@ export function resolveConfig(options: ServerOptions = {}): ResolvedConfig {
       logBytes: v['limits.logBytes'],
     },
     pingMs: v.pingMs,
-    pongTimeoutMs: v.pongTimeoutMs,
     helloMs: v.helloMs,
     drainMs: v.drainMs,
     // `checkValue` has seen to it that these are among the choices of the table, which are these types.

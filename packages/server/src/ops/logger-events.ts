@@ -15,7 +15,6 @@ export const logEvents = {
   'server.listening': { level: 'info', meaning: 'A port is open.' },
   'server.stopping': { level: 'info', meaning: 'A stop was asked for; the drain begins.' },
   'server.stopped': { level: 'info', meaning: 'Everything is flushed and closed.' },
-  'server.failed': { level: 'error', meaning: 'A fault that nobody caught; the process ends.' },
   'drain.step': { level: 'info', meaning: 'How far the drain has come.' },
   'session.opened': { level: 'debug', meaning: 'A hello succeeded, or an event stream began.' },
   'session.closed': { level: 'debug', meaning: 'A session ended, with its code.' },
@@ -25,9 +24,6 @@ export const logEvents = {
   'request.failed': { level: 'error', meaning: 'A fault of the server; the client was told `internal` with this ref.' },
   'append.refused': { level: 'info', meaning: 'A record was not stored, with the code that says why.' },
   'append.unconfirmed': { level: 'warn', meaning: 'The log did not say whether a record is stored.' },
-  'subscribe.resumed': { level: 'debug', meaning: 'A place was taken up again.' },
-  'subscribe.gap': { level: 'info', meaning: 'A place could not be taken up: the reader was told, with the reason.' },
-  'client.gap': { level: 'warn', meaning: 'A client reported gaps or duplicates that nobody had told it of.' },
   'callback.failed': { level: 'error', meaning: 'A function of the application threw; nobody else is harmed.' },
   'auth.jwks_failed': { level: 'warn', meaning: 'A JWK set could not be read; the keys known before stay in use.' },
   'log.up': { level: 'info', meaning: 'The log takes records again.' },
@@ -41,7 +37,6 @@ export const logEvents = {
     level: 'warn',
     meaning: 'A segment that is no longer needed could not be deleted; it is tried again.',
   },
-  'log.damaged': { level: 'error', meaning: 'The log is damaged where no crash can do it; see `tideway log check`.' },
   'view.rebuilt': { level: 'warn', meaning: 'The view was missing or damaged and was made again from the log.' },
   'view.failed': { level: 'error', meaning: 'A write to the view failed; it is opened again and read back.' },
   'view.recovered': { level: 'info', meaning: 'The view is written again; nothing was lost.' },
@@ -57,11 +52,6 @@ export const logEvents = {
     level: 'warn',
     meaning: 'No file descriptors or sessions are left; new connections are turned away.',
   },
-  'outbox.full': {
-    level: 'warn',
-    meaning: 'All outboxes together are over their budget; the largest fall back to a place.',
-  },
-  'fault.injected': { level: 'warn', meaning: 'The fault hook, which is off unless asked for, harmed a connection.' },
 } as const satisfies Readonly<Record<string, LogEventEntry>>;
 
 export type LogEvent = keyof typeof logEvents;

@@ -49,7 +49,7 @@ export async function openBackbones(parts: {
           logger.log('log.up');
           break;
         case 'removal_failed':
-          logger.log('view.upkeep_failed', { message: `an old segment could not be removed: ${event.error.message}` });
+          logger.log('log.removal_failed', { message: `an old segment could not be removed: ${event.error.message}` });
           break;
         default:
           event satisfies never;
