@@ -51,6 +51,14 @@ describe('the origin of a page', () => {
     });
   }
 
+  test('is compared with the authority of HTTP/2, whatever Host says beside it', () => {
+    const headers = { ':authority': 'chat.example.com', host: 'evil.example' };
+    assert.equal(policy().checkOrigin({ ...headers, origin: 'https://chat.example.com' }, true).allowed, true);
+    assert.equal(policy().checkOrigin({ ...headers, origin: 'https://evil.example' }, true).allowed, false);
+    assert.equal(policy().checkHost({ ':authority': 'localhost:7400' }).allowed, true);
+    assert.equal(policy().checkHost({ ':authority': 'evil.example', host: 'localhost' }).allowed, false);
+  });
+
   test('is not needed of programs, which have none', () => {
     assert.deepEqual(policy().checkOrigin({ host: 'x' }, false), { allowed: true, cookies: true });
     for (const site of ['same-origin', 'none']) {

@@ -78,7 +78,7 @@ export function createOriginPolicy(options: OriginOptions): OriginPolicy {
       return { allowed: true, cookies: true };
     }
     const wanted = origin.toLowerCase();
-    if (wanted !== 'null' && (origins.has(wanted) || isSameOrigin(wanted, headers.host, isEncrypted))) {
+    if (wanted !== 'null' && (origins.has(wanted) || isSameOrigin(wanted, hostOf(headers), isEncrypted))) {
       return { allowed: true, cookies: true };
     }
     if (origins.has('*')) return { allowed: true, cookies: false };
@@ -101,12 +101,13 @@ export function createOriginPolicy(options: OriginOptions): OriginPolicy {
 
   return {
     checkHost(headers) {
-      const name = hostName(headers.host);
+      const host = hostOf(headers);
+      const name = hostName(host);
       if (name !== undefined && isOurs(name)) return { allowed: true };
       if (name === undefined && anyHost) return { allowed: true };
       return {
         allowed: false,
-        reason: `the Host ${shown(headers.host ?? '')} is no name of this server; add it to hosts`,
+        reason: `the Host ${shown(host ?? '')} is no name of this server; add it to hosts`,
       };
     },
     checkOrigin,
@@ -122,6 +123,12 @@ export function createOriginPolicy(options: OriginOptions): OriginPolicy {
       };
     },
   };
+}
+
+/** What the request is addressed to: `Host`, or its successor in HTTP/2, which no HTTP/1.1 header can imitate. */
+function hostOf(headers: IncomingHttpHeaders): string | undefined {
+  const authority = headers[':authority'];
+  return typeof authority === 'string' ? authority : headers.host;
 }
 
 /** `https://host[:port]` against `Host`: the scheme counts only where we see it, since a proxy may end TLS. */
