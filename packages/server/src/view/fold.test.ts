@@ -290,10 +290,9 @@ test('a fold that took back its journals goes on as if it had never stopped', ()
         expected.push(summary(judgement));
       });
       const again = fold(window);
-      for (const journal of journals) again.load(journal, cuts[1]);
+      again.load(journals, cuts[1]);
       const rest = records.slice(cuts[1]).map((item) => summary(again.judge(item, undefined)));
-      const stripped = (text: string): string => text;
-      assert.deepEqual(rest.map(stripped), expected.slice(cuts[1]).map(stripped));
+      assert.deepEqual(rest, expected.slice(cuts[1]));
     }),
     { numRuns: 300 },
   );

@@ -76,8 +76,8 @@ export class Fold {
   }
 
   /** Takes back what `table.takeJournal` gave before a restart, oldest first; `at` is the newest position of any. */
-  load(journal: Uint32Array, at: number): void {
-    this.table.load(journal, at);
+  load(journals: readonly Uint32Array[], at: number): void {
+    this.table.load(journals, at);
     this.#closesUntil = at + this.#window;
   }
 

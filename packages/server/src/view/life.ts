@@ -95,10 +95,7 @@ export async function beginLife(
   if (applied.start !== undefined) fold.startAfter(positionNumber(applied.start.position), applied.start.span);
   const window = new WindowParts(constants.window);
   const at = positionNumber(applied.position);
-  await window.load(
-    (range) => keeper.scan(range),
-    (journal) => fold.load(journal, at),
-  );
+  fold.load(await window.load((range) => keeper.scan(range)), at);
   const channels = new Channels({
     epoch,
     base: applied.base,

@@ -32,16 +32,14 @@ export class WindowParts {
   }
 
   /** Reads the parts back, oldest first. */
-  async load(
-    scan: (range: StoreRange) => Promise<StoreScan>,
-    onJournal: (journal: Uint32Array) => void,
-  ): Promise<void> {
+  async load(scan: (range: StoreRange) => Promise<StoreScan>): Promise<Uint32Array[]> {
+    const journals: Uint32Array[] = [];
     let after = 'w';
     for (;;) {
       const { entries, end } = await scan(windowRange(after, LOAD_BYTES));
       for (const { key, value } of entries) {
         const { firstMs, journal } = decodeWindow(value);
-        onJournal(journal);
+        journals.push(journal);
         this.#parts.push({ key, at: positionNumber(key.slice(1)), firstMs });
         // What was small before the stop is joined with what comes: the last parts are read as small ones.
         this.#small.push(journal);
@@ -49,7 +47,7 @@ export class WindowParts {
         if (journal.length >= JOINED_WORDS || this.#small.length >= SMALL_PARTS_MAX) this.#forgetSmall();
         after = key;
       }
-      if (end) return;
+      if (end) return journals;
     }
   }
 

@@ -86,8 +86,9 @@ export class Writer {
     return this.#isFull() ? new Promise((resolve) => this.#roomWaiters.push(resolve)) : undefined;
   }
 
-  /** Adds ops to the next write, beside the metas of channels that were marked dirty; resolves when it is confirmed. */
+  /** Adds ops to the next write, beside the metas of channels that were marked dirty; resolves when it is confirmed, or will never be. */
   add(ops: readonly StoreOp[]): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
     this.#kept.push(...ops);
     const done = new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#start();
