@@ -77,7 +77,8 @@ export function createPermissions<Rules extends PermissionRules>(options: {
       }
       const message = `${permission} on ${channel} is not allowed to ${describe(identity)}`;
       // Whoever has shown no credentials may do better with some (HEL-5).
-      return identity.kind === 'anonymous'
+      const couldBe = !channel.startsWith('$') || READING.has(permission);
+      return identity.kind === 'anonymous' && couldBe
         ? new TidewayError('unauthenticated', `${message}; no credentials were given`)
         : new TidewayError('forbidden', message);
     },

@@ -24,7 +24,7 @@ describe('a ticket', () => {
     const { env, tickets } = made();
     const { ticket, expiresInMs } = tickets.create({ identity: ann, channels });
     assert.equal(expiresInMs, timing.ticketMs);
-    for (const asked of [channels, [...channels].reverse(), [...channels, ...channels]]) {
+    for (const asked of [channels, [...channels].reverse(), [...channels, ...channels], ['chat:42']]) {
       const identity = tickets.verify(ticket, asked);
       assert.equal(identity.kind, 'user');
       assert.equal(identity.user, 'ann');
@@ -58,10 +58,17 @@ describe('a ticket', () => {
     }
   });
 
-  test('is for this set of channels: not for more, not for fewer, not for others', () => {
+  test('is for these channels only (HTTP-9)', () => {
     const { tickets } = made();
     const { ticket } = tickets.create({ identity: ann, channels });
-    for (const asked of [['chat:42'], [...channels, 'chat:43'], ['chat:42', 'chat:43'], [], ['chat:42\nticker:gold']]) {
+    for (const asked of [
+      ['chat:43'],
+      [...channels, 'chat:43'],
+      ['chat:42', 'chat:43'],
+      ['chat:42,ticker:gold'],
+      ['__proto__:1'],
+      [''],
+    ]) {
       assert.throws(() => tickets.verify(ticket, asked), { code: 'forbidden' });
     }
   });
@@ -82,12 +89,12 @@ describe('a ticket', () => {
     env.advance(59_999);
     tickets.verify(short.ticket, channels);
     env.advance(1);
-    assert.throws(() => tickets.verify(short.ticket, channels), { code: 'token_expired' });
+    assert.throws(() => tickets.verify(short.ticket, channels), /expired/);
     env.advance(timing.ticketMs - 60_000);
-    assert.throws(() => tickets.verify(hour.ticket, channels), { code: 'token_expired' });
+    assert.throws(() => tickets.verify(hour.ticket, channels), /expired/);
     const late = tickets.create({ identity: { ...ann, expiresAtMs: env.now() - 1 }, channels });
     assert.equal(late.expiresInMs, 0);
-    assert.throws(() => tickets.verify(late.ticket, channels), { code: 'token_expired' });
+    assert.throws(() => tickets.verify(late.ticket, channels), /expired/);
   });
 
   test('is revoked with its user, and only those made before', () => {

@@ -20,8 +20,8 @@ export interface Tickets {
   /**
    * The identity behind a ticket, narrowed to reading these channels.
    *
-   * @param channels what the URL asks for: the very set the ticket was made for, in any order
-   * @throws TidewayError `unauthenticated`, `token_expired`, or `forbidden` when it was made for other channels
+   * @param channels what the URL asks for: all of those the ticket was made for, or some
+   * @throws TidewayError `unauthenticated`, or `forbidden` when it was made for other channels
    */
   verify(ticket: string, channels: readonly string[]): Identity;
   /** Every ticket of this user made until now is refused from now on, in this process. */
@@ -45,10 +45,8 @@ interface Claims {
   /** Made at, ends at, milliseconds since 1970. */
   readonly i: number;
   readonly e: number;
-  /** Digest of the set of channels. */
-  readonly c: string;
-  /** Per channel in name order: which of READING remain, one bit each. */
-  readonly p: readonly number[];
+  /** Per channel: its digest, and which of READING remain, one bit each. */
+  readonly c: Readonly<Record<string, number>>;
   readonly d?: 1;
 }
 
@@ -77,8 +75,7 @@ export function createTickets(options: { readonly key: Uint8Array; readonly env:
         r: identity.roles,
         i: now,
         e: now + expiresInMs,
-        c: digest(set),
-        p: set.map((channel) => bitsOf(identity, channel)),
+        c: Object.fromEntries(set.map((channel) => [digest(channel), bitsOf(identity, channel)])),
         ...(identity.development === true && { d: 1 as const }),
       };
       const body = Buffer.from(JSON.stringify(claims)).toString('base64url');
@@ -89,18 +86,14 @@ export function createTickets(options: { readonly key: Uint8Array; readonly env:
       const claims = open(ticket, sign);
       const revoked = Math.max(allRevokedAtMs, revokedAtMs.get(claims.u ?? '') ?? -Infinity);
       if (claims.i <= revoked) throw new TidewayError('unauthenticated', 'the ticket was revoked');
-      if (claims.e <= env.now()) throw new TidewayError('token_expired', 'the ticket has expired; ask for a new one');
-      const set = setOf(channels);
-      if (claims.c !== digest(set)) {
-        throw new TidewayError('forbidden', 'the ticket was made for another set of channels');
+      if (claims.e <= env.now()) {
+        throw new TidewayError('unauthenticated', 'the ticket has expired; ask for a new one');
       }
       return {
         kind: claims.k,
         roles: claims.r,
         expiresAtMs: claims.e,
-        allow: Object.fromEntries(
-          set.map((channel, at) => [channel, READING.filter((_, bit) => ((claims.p[at] ?? 0) >> bit) & 1)]),
-        ),
+        allow: Object.fromEntries(setOf(channels).map((channel) => [channel, remaining(claims, channel)])),
         ...(claims.u !== undefined && { user: claims.u }),
         ...(claims.n !== undefined && { keyName: claims.n }),
         ...(claims.d === 1 && { development: true as const }),
@@ -140,15 +133,24 @@ function open(ticket: string, sign: (body: string) => Buffer): Claims {
 }
 
 function setOf(channels: readonly string[]): string[] {
-  return [...new Set(channels)].sort();
+  return [...new Set(channels)];
 }
 
-function digest(set: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(set)).digest('base64url');
+/** 96 bits: whoever holds a ticket cannot find another channel's name with the same digest. */
+function digest(channel: string): string {
+  return createHash('sha256').update(channel).digest().toString('base64url', 0, 12);
 }
 
 function bitsOf(identity: Identity, channel: string): number {
   return READING.reduce((bits, word, bit) => bits | (isAllowed(identity.allow, word, channel) ? 1 << bit : 0), 0);
+}
+
+function remaining(claims: Claims, channel: string): Permission[] {
+  const name = digest(channel);
+  if (!Object.hasOwn(claims.c, name)) {
+    throw new TidewayError('forbidden', 'the ticket was made for other channels than the URL asks for');
+  }
+  return READING.filter((_, bit) => (((claims.c[name] ?? 0) >> bit) & 1) === 1);
 }
 
 /**
