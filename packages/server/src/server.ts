@@ -26,7 +26,6 @@ import { createObserver } from './ops/observer.ts';
 import { openBackbones } from './server/backbones.ts';
 import { createFront, listen, type Fallback, type Listener } from './server/front.ts';
 import { createInProcessEnv } from './server/in-process.ts';
-import { notFound } from './server/not-found.ts';
 import { drainSessions } from './server/drain.ts';
 import { startVitals } from './server/vitals.ts';
 import { createHttpApi } from './transport/http-api.ts';
@@ -264,10 +263,10 @@ export async function createServer<const C extends Contract = Contract>(
     get url() {
       return listeners[0]?.url;
     },
-    async listen({ port = config.port, host = config.host, fallback = notFound } = {}) {
+    async listen({ port = config.port, host = config.host, fallback } = {}) {
       const listener = await listen({
         front: door(host),
-        fallback: fallback as Fallback,
+        fallback: fallback as Fallback | undefined,
         host,
         port,
         tls: config.tls,
@@ -282,10 +281,15 @@ export async function createServer<const C extends Contract = Contract>(
       const front = door(undefined);
       const before = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[];
       const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
-        front.handle(request, response, () => {
-          for (const listener of before) listener.call(server, request, response);
-          if (before.length === 0) notFound(request, response);
-        });
+        front.handle(
+          request,
+          response,
+          before.length === 0
+            ? undefined
+            : () => {
+                for (const listener of before) listener.call(server, request, response);
+              },
+        );
       const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
         if (request.url?.startsWith('/v1/ws') === true) front.upgrade(request, socket, head);
       };

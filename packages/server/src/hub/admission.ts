@@ -46,8 +46,14 @@ export function authorize(
 ): Refusal | undefined | Promise<Refusal | undefined> {
   const answer = policy.may(identity, permission, channel);
   if (answer === true) return undefined;
-  if (answer === false) return policy.refusal(identity, permission, channel);
-  return answer.then((may) => (may ? undefined : policy.refusal(identity, permission, channel)));
+  if (answer === false) return refusalOf(policy, identity, permission, channel);
+  return answer.then((may) => (may ? undefined : refusalOf(policy, identity, permission, channel)));
+}
+
+/** The members of a refusal alone: an error's message is lost where it is spread. */
+function refusalOf(policy: Policy, identity: Identity, permission: Permission, channel: string): Refusal {
+  const { code, message } = policy.refusal(identity, permission, channel);
+  return { code, message };
 }
 
 /** The payload as it will be stored, or why it is refused. */

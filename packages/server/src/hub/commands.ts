@@ -22,7 +22,7 @@ import { Rate } from './rate.ts';
 import { Replies, type Refer } from './replies.ts';
 import type { Session } from './session.ts';
 import { SignIn, type SignInHost } from './sign-in.ts';
-import { answerSubscribe } from './start.ts';
+import { answerSubscribe, type Outcome } from './start.ts';
 
 export interface CommandHost extends SignInHost {
   readonly refer: Refer;
@@ -145,11 +145,11 @@ export class Commands {
   #subscribe(session: Session, id: number, single: boolean, items: readonly SubscribeItem[]): void {
     const results: (Subscribed | ItemError)[] = [];
     const starts: (() => void)[] = [];
-    const answered = (index: number, item: SubscribeItem, result: Subscribed | ItemError, done: () => void): void => {
-      const refused = 'code' in result;
-      results[index] = refused && !single ? { ...result, channel: item.channel } : result;
+    const answered = (index: number, item: SubscribeItem, outcome: Outcome, done: () => void): void => {
+      const { channel } = item;
+      results[index] = 'answer' in outcome ? outcome.answer : single ? outcome : { ...outcome, channel };
       starts.push(() => {
-        if (!refused && !session.ended) this.#hub.subscribe(session, item.channel, result.cursor);
+        if ('answer' in outcome && !session.ended) this.#hub.subscribe(session, channel, outcome.deliverFrom);
         this.#leaveLane(session, item.channel, done);
       });
       if (starts.length < items.length) return;
@@ -175,11 +175,7 @@ export class Commands {
     });
   }
 
-  #startOf(
-    session: Session,
-    item: SubscribeItem,
-    hasRoom: boolean,
-  ): Subscribed | ItemError | Promise<Subscribed | ItemError> {
+  #startOf(session: Session, item: SubscribeItem, hasRoom: boolean): Outcome | Promise<Outcome> {
     if (hasRoom) return answerSubscribe(this.#hub, session.identity as Identity, item);
     const max = this.#host.about.limits.subscriptions;
     return { code: 'limit_exceeded', message: `a session has at most ${max} subscriptions` };

@@ -69,7 +69,10 @@ export async function appendControl(
     if (kind === 'close' && state.closed) return { state: 'ok', cursor: state.place, duplicate: true };
     const { user } = identity;
     const record = { channel, kind, encoding: 'json', payload: Buffer.alloc(0), time: hub.env.now(), user } as const;
-    return await new Promise((resolve) => hub.appender(channel).append(record, resolve));
+    const result = await new Promise<Appended>((resolve) => hub.appender(channel).append(record, resolve));
+    return result.state === 'ok' && kind === 'close'
+      ? { ...result, cursor: hub.view(channel).state(channel).place }
+      : result;
   });
 }
 

@@ -2,12 +2,28 @@
  * Where a subscription starts (PROTOCOL.md SUB-6, the six steps): from a `from` to a place, or to the reason why not.
  * Answers at once where memory knows; asks the view where it must.
  */
-import { formatCursor, parseCursor, tagsMatch, timing, type CursorParts, type GapReason } from '@tideway/protocol';
+import {
+  formatCursor,
+  isUnknownTag,
+  parseCursor,
+  tagsMatch,
+  timing,
+  type CursorParts,
+  type GapReason,
+} from '@tideway/protocol';
 import type { ChannelState, View } from '../view/view.ts';
 import type { Ring } from './ring.ts';
 
 export type Start =
-  | { readonly ok: true; readonly place: string; readonly resumed?: boolean; readonly reason?: GapReason }
+  | {
+      readonly ok: true;
+      /** The client's place from now on. */
+      readonly place: string;
+      /** Where delivery begins: the place, or the floor above it where nothing visible lies between. */
+      readonly deliverFrom: string;
+      readonly resumed?: boolean;
+      readonly reason?: GapReason;
+    }
   | { readonly ok: false; readonly code: 'bad_cursor' | 'behind'; readonly message: string; readonly retryMs?: number };
 
 const LAST = /^last:(\d{1,4})$/;
@@ -51,9 +67,9 @@ export function findStart(
   const state = view.state(channel);
   switch (parsed.kind) {
     case 'now':
-      return { ok: true, place: state.place };
+      return startAt(state.place);
     case 'oldest':
-      return { ok: true, place: state.floor };
+      return startAt(state.floor);
     case 'last':
       return lastPlace(view, channel, state, parsed.count, ring);
     case 'cursor':
@@ -71,9 +87,9 @@ function lastPlace(
   count: number,
   ring: Ring | undefined,
 ): Start | Promise<Start> {
-  if (state.head === undefined) return { ok: true, place: state.floor };
+  if (state.head === undefined) return startAt(state.floor);
   const inRing = ring?.nthNewest(count);
-  if (inRing !== undefined) return { ok: true, place: placeBefore(inRing.prev, state.floor) };
+  if (inRing !== undefined) return startAt(placeBefore(inRing.prev, state.floor));
   return view
     .read(channel, {
       before: formatCursor(state.epoch, END_POSITION, 'zzzz'),
@@ -83,10 +99,7 @@ function lastPlace(
     .then((page) => {
       const oldest = page.records[0];
       const { floor } = view.state(channel);
-      return {
-        ok: true,
-        place: oldest === undefined || page.records.length < count ? floor : placeBefore(oldest.prev, floor),
-      };
+      return startAt(oldest === undefined || page.records.length < count ? floor : placeBefore(oldest.prev, floor));
     });
 }
 
@@ -108,23 +121,15 @@ function resume(
   if (state.head !== undefined) {
     const head = parseCursor(state.head) as CursorParts;
     // The head's own place, or one behind it, misses nothing, also where the records themselves were trimmed.
-    if (at.position >= head.position)
-      return tagsMatch(at.tag, head.tag) ? resumed(cursor) : notResumed(state, 'diverged');
+    if (at.position >= head.position) {
+      return tagsMatch(at.tag, head.tag) ? resumed(cursor, state.floor) : notResumed(state, 'diverged');
+    }
   } else if (at.position > (parseCursor(state.floor) as CursorParts).position) {
     // No record is known behind the floor, so there is no tag to compare.
     return resumed(cursor);
   }
   const floor = parseCursor(state.floor) as CursorParts;
-  if (at.position < floor.position) {
-    return state.floorIsFinal
-      ? notResumed(state, 'trimmed')
-      : {
-          ok: false,
-          code: 'behind',
-          message: 'this node does not hold the channel that far back yet',
-          retryMs: timing.retryMs,
-        };
-  }
+  if (at.position < floor.position) return belowFloor(view, channel, cursor, at);
   if (at.position === floor.position)
     return tagsMatch(at.tag, floor.tag) ? resumed(cursor) : notResumed(state, 'diverged');
   const known = ring?.atOrBefore(at.position);
@@ -142,6 +147,24 @@ function resume(
     }
     return notResumed(view.state(channel), 'diverged');
   });
+}
+
+/** The place lies below the floor: a gap only where something visible lay between (SUB-6, step 4; GAP-2). */
+async function belowFloor(view: View, channel: string, cursor: string, at: CursorParts): Promise<Start> {
+  const state = view.state(channel);
+  const { records } = await view.read(channel, { after: state.floor, limit: 1, bytes: 1 });
+  const before = records[0] === undefined ? undefined : parseCursor(records[0].prev);
+  if (before !== undefined && !isUnknownTag(before.tag) && before.position <= at.position) {
+    return tagsMatch(at.tag, before.tag) ? resumed(cursor, state.floor) : notResumed(view.state(channel), 'diverged');
+  }
+  return state.floorIsFinal
+    ? notResumed(view.state(channel), 'trimmed')
+    : {
+        ok: false,
+        code: 'behind',
+        message: 'this node does not hold the channel that far back yet',
+        retryMs: timing.retryMs,
+      };
 }
 
 /** The place is newer than what this node has applied (SUB-6, step 3): never answer from a view older than it. */
@@ -166,14 +189,19 @@ async function waitForLog(
   const state = view.state(channel);
   const head = state.head === undefined ? undefined : (parseCursor(state.head) as CursorParts);
   return head !== undefined && head.tag === at.tag
-    ? { ok: true, place: state.place, resumed: true }
+    ? { ok: true, place: state.place, deliverFrom: state.place, resumed: true }
     : notResumed(state, 'diverged');
 }
 
-function resumed(place: string): Start {
-  return { ok: true, place, resumed: true };
+function startAt(place: string): Start {
+  return { ok: true, place, deliverFrom: place };
+}
+
+/** @param floor where delivery begins if it lies above the place: nothing visible is between */
+function resumed(place: string, floor = place): Start {
+  return { ok: true, place, deliverFrom: floor > place ? floor : place, resumed: true };
 }
 
 function notResumed(state: ChannelState, reason: GapReason): Start {
-  return { ok: true, place: state.floor, resumed: false, reason };
+  return { ok: true, place: state.floor, deliverFrom: state.floor, resumed: false, reason };
 }

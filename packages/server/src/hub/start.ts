@@ -10,12 +10,17 @@ import type { Hub } from './hub.ts';
 import { withRetry } from './replies.ts';
 import { findStart, type Start } from './resume.ts';
 
+/** A subscription that was answered, with where its delivery begins. */
+export interface Started {
+  readonly answer: Subscribed;
+  readonly deliverFrom: string;
+}
+
+/** What became of one item. */
+export type Outcome = Started | ItemError;
+
 /** Finds out whether and where a subscription starts; a promise only where somebody has to be asked. */
-export function answerSubscribe(
-  hub: Hub,
-  identity: Identity,
-  item: SubscribeItem,
-): Subscribed | ItemError | Promise<Subscribed | ItemError> {
+export function answerSubscribe(hub: Hub, identity: Identity, item: SubscribeItem): Outcome | Promise<Outcome> {
   const { channel } = item;
   if (item.presence === true || item.deliver?.mode === 'latest' || item.from === 'latest') {
     return {
@@ -30,7 +35,7 @@ export function answerSubscribe(
   return refusal ?? begin(hub, item);
 }
 
-function begin(hub: Hub, item: SubscribeItem): Subscribed | ItemError | Promise<Subscribed | ItemError> {
+function begin(hub: Hub, item: SubscribeItem): Outcome | Promise<Outcome> {
   const { channel } = item;
   let start: Start | Promise<Start>;
   try {
@@ -43,7 +48,7 @@ function begin(hub: Hub, item: SubscribeItem): Subscribed | ItemError | Promise<
     : answer(hub, channel, start);
 }
 
-function answer(hub: Hub, channel: string, start: Start): Subscribed | ItemError {
+function answer(hub: Hub, channel: string, start: Start): Outcome {
   if (!start.ok) {
     return {
       code: start.code,
@@ -53,13 +58,14 @@ function answer(hub: Hub, channel: string, start: Start): Subscribed | ItemError
   }
   if (start.resumed !== undefined) HubFigures.count(hub.figures.resumes, start.reason ?? 'resumed');
   const { head } = hub.view(channel).state(channel);
-  return {
+  const answered: Subscribed = {
     channel,
     cursor: start.place,
     head: head === undefined || head < start.place ? start.place : head,
     ...(start.resumed === undefined ? {} : { resumed: start.resumed }),
     ...(start.reason === undefined ? {} : { reason: start.reason }),
   };
+  return { answer: answered, deliverFrom: start.deliverFrom };
 }
 
 /** The first refusal among several permissions; `undefined` is yes to all. */

@@ -2,7 +2,12 @@
  * The front door: gives HTTP requests to the API and upgrades to the WebSocket transport, on a server of our own or on
  * one that the application has. Host, origin and room are looked at before anything else.
  */
-import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer } from 'node:http';
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerResponse,
+} from 'node:http';
 import { createSecureServer } from 'node:http2';
 import type { Server as NetServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -19,7 +24,7 @@ import type { WebSocketTransport } from '../transport/websocket.ts';
 export type Fallback = (request: Request, response: Response) => void;
 
 export interface Front {
-  handle(request: Request, response: Response, fallback: Fallback): void;
+  handle(request: Request, response: Response, fallback: Fallback | undefined): void;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
 
@@ -73,10 +78,23 @@ export function createFront(parts: {
     upgrade,
     handle(request, response, fallback) {
       void api.handle(request, response).then((isOurs) => {
-        if (!isOurs) fallback(request, response);
+        if (isOurs) return;
+        if (fallback !== undefined) return fallback(request, response);
+        const path = (request.url ?? '/').split('?')[0] as string;
+        const message = `there is nothing at ${path.slice(0, 80)}; the API is under /v1/`;
+        answerNotFound(response, message, parts.refused('not_found', message, path));
       });
     },
   };
+}
+
+function answerNotFound(response: Response, message: string, ref: string): void {
+  const body = JSON.stringify({ error: { code: 'not_found', message, ref } });
+  (response as ServerResponse).writeHead(404, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+  });
+  (response as ServerResponse).end(body);
 }
 
 /** A listening server of our own. */
@@ -94,7 +112,7 @@ const BACKLOG = 4_096;
 
 export async function listen(options: {
   readonly front: Front;
-  readonly fallback: Fallback;
+  readonly fallback: Fallback | undefined;
   readonly host: string;
   readonly port: number;
   readonly tls: TlsFiles | undefined;

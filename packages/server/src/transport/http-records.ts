@@ -6,6 +6,7 @@ import {
   isRid,
   limits,
   memberText,
+  parseCursor,
   TidewayError,
   type Code,
   type GapReason,
@@ -151,13 +152,19 @@ export async function getRecords(
   const limit = exchange.whole('limit', { min: 1, max: limits.pageRecords, otherwise: 100 });
   const waitSeconds = exchange.whole('wait', { min: 0, max: 60, otherwise: 0 });
   if (waitSeconds > 0 && after === undefined) throw badFrame('"wait" goes with "after"');
+  for (const [name, place] of Object.entries({ after, before })) {
+    if (place !== undefined && !(name === 'after' && place === 'oldest') && parseCursor(place) === undefined) {
+      throw new TidewayError('bad_cursor', `"${name}" is not a cursor`);
+    }
+  }
   const view = hub.view(channel);
   const bytes = limits.pageBytes;
   if (after === undefined) {
     const state = view.state(channel);
     if (before === undefined) {
       const end = formatCursor(state.epoch, END_POSITION, 'zzzz');
-      return sendPage(hub, exchange, channel, await view.read(channel, { before: end, limit, bytes }), false);
+      const page = await view.read(channel, { before: end, limit, bytes });
+      return sendPage(hub, exchange, channel, page, { emptyAt: state.place });
     }
     const start = await findStart(view, channel, before, undefined);
     if (!start.ok) return exchange.fail(start);
@@ -165,19 +172,23 @@ export async function getRecords(
       const gap = { reason: start.reason as GapReason, cursor: start.place };
       return sendBody(exchange, '', { first: start.place, next: start.place, end: true, gap });
     }
-    const isBound = before !== 'oldest' && before !== 'now';
-    return sendPage(hub, exchange, channel, await view.read(channel, { before: start.place, limit, bytes }), isBound);
+    const page = await view.read(channel, { before: start.place, limit, bytes });
+    return sendPage(hub, exchange, channel, page, { emptyAt: start.place, isBound: true });
   }
   const start = await findStart(view, channel, after, undefined);
   if (!start.ok) return exchange.fail(start);
   let gap = start.resumed === false ? { reason: start.reason as GapReason, cursor: start.place } : undefined;
-  let page = await view.read(channel, { after: start.place, limit, bytes });
+  let page = await view.read(channel, { after: start.deliverFrom, limit, bytes });
   if (page.records.length === 0 && waitSeconds > 0 && gap === undefined && !page.trimmed) {
-    const moved = await longReads.wait(exchange.response, channel, start.place, waitSeconds * 1_000);
-    if (moved) page = await view.read(channel, { after: start.place, limit, bytes });
+    const moved = await longReads.wait(exchange.response, channel, start.deliverFrom, waitSeconds * 1_000);
+    if (moved) page = await view.read(channel, { after: start.deliverFrom, limit, bytes });
   }
   if (page.trimmed) gap = { reason: 'trimmed', cursor: view.state(channel).floor };
-  sendPage(hub, exchange, channel, page, false, gap, limit);
+  sendPage(hub, exchange, channel, page, {
+    emptyAt: gap?.cursor ?? start.place,
+    isBound: page.records.length >= limit || !page.end,
+    gap,
+  });
 }
 
 function sendPage(
@@ -185,16 +196,24 @@ function sendPage(
   exchange: Exchange,
   channel: string,
   page: Page,
-  isBound: boolean,
-  gap?: { readonly reason: GapReason; readonly cursor: string },
-  limit = Number.POSITIVE_INFINITY,
+  how: {
+    /** The place of a page without records. */
+    readonly emptyAt: string;
+    /** Nothing can be added to the page any more: it is full, or has something behind it. */
+    readonly isBound?: boolean;
+    readonly gap?: { readonly reason: GapReason; readonly cursor: string } | undefined;
+  },
 ): void {
   const lines = page.records.map((record) => recordLine(record.frame).toString('utf8')).join(',');
-  const isFull = page.records.length >= limit || !page.end;
-  const settled =
-    gap === undefined && page.records.length > 0 && (isBound || (isFull && limit !== Number.POSITIVE_INFINITY));
-  const members = { first: page.first, next: page.next, end: page.end, ...(gap === undefined ? {} : { gap }) };
-  sendBody(exchange, lines, members, settled ? cacheControl(hub, channel) : undefined);
+  const isEmpty = page.records.length === 0;
+  const members = {
+    first: isEmpty ? how.emptyAt : page.first,
+    next: isEmpty ? how.emptyAt : page.next,
+    end: page.end,
+    ...(how.gap === undefined ? {} : { gap: how.gap }),
+  };
+  const isSettled = how.isBound === true && how.gap === undefined && !isEmpty;
+  sendBody(exchange, lines, members, isSettled ? cacheControl(hub, channel) : undefined);
 }
 
 function cacheControl(hub: Hub, channel: string): string {

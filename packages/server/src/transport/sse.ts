@@ -20,7 +20,7 @@ import type { Codec, Connection } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
 import { withRetry } from '../hub/replies.ts';
 import type { Session } from '../hub/session.ts';
-import { answerSubscribe } from '../hub/start.ts';
+import { answerSubscribe, type Outcome } from '../hub/start.ts';
 import type { Exchange, Response } from './exchange.ts';
 import { FaultyConnection } from './faults.ts';
 import { event, idBlock, sseCodec, sseIdCodec } from './sse-codec.ts';
@@ -112,17 +112,17 @@ export function createEventStreams(parts: {
 
   async function open(exchange: Exchange, identity: Identity): Promise<void> {
     const asked = exchange.method === 'GET' ? askedByQuery(exchange) : await askedByBody(exchange);
-    const answers = await Promise.all(asked.items.map(async (item) => await answerSubscribe(hub, identity, item)));
-    const refusals = answers.filter((answer) => 'code' in answer).map(withRetry);
+    const outcomes = await Promise.all(asked.items.map(async (item) => await answerSubscribe(hub, identity, item)));
+    const refusals = outcomes.filter((outcome) => 'code' in outcome).map(withRetry);
     const retryable = asked.isGet ? refusals.find((refusal) => refusal.retryMs !== undefined) : undefined;
-    const refusal = retryable ?? (refusals.length === answers.length ? refusals[0] : undefined);
+    const refusal = retryable ?? (refusals.length === outcomes.length ? refusals[0] : undefined);
     if (refusal !== undefined) return refuse(exchange, refusal);
-    if (asked.isReconnect && answers.every((answer) => 'cursor' in answer && isOver(answer))) {
+    if (asked.isReconnect && outcomes.every((outcome) => 'answer' in outcome && isOver(outcome.answer))) {
       exchange.writeHead(204, { 'cache-control': 'no-store' });
       (exchange.response as ServerResponse).end();
       return;
     }
-    begin(exchange, identity, asked, answers);
+    begin(exchange, identity, asked, outcomes);
   }
 
   /** Nothing will ever come on this channel from this place. */
@@ -138,12 +138,7 @@ export function createEventStreams(parts: {
     (exchange.response as ServerResponse).end(`retry: ${refusal.retryMs}\nevent: error\ndata: ${failure}\n\n`);
   }
 
-  function begin(
-    exchange: Exchange,
-    identity: Identity,
-    asked: Asked,
-    answers: readonly (Subscribed | ItemError)[],
-  ): void {
+  function begin(exchange: Exchange, identity: Identity, asked: Asked, outcomes: readonly Outcome[]): void {
     const { response } = exchange;
     if (response.destroyed) return;
     const single = asked.isGet && asked.items.length === 1;
@@ -170,17 +165,18 @@ export function createEventStreams(parts: {
       parts.onClosed(session, session.closedWith ?? 'peer', '');
     });
     const { pingMs: _, ...about } = commands.signIn.about(session);
-    const channels = answers.map((answer, index) =>
-      'code' in answer ? { ...answer, channel: (asked.items[index] as SubscribeItem).channel } : answer,
+    const channels = outcomes.map((outcome, index) =>
+      'answer' in outcome ? outcome.answer : { ...outcome, channel: (asked.items[index] as SubscribeItem).channel },
     );
-    const first = answers[0] as Subscribed;
-    session.sendChunk(event('ready', JSON.stringify({ channels, ...about }), single ? first.cursor : undefined));
+    const places = outcomes.map((outcome) => ('answer' in outcome ? outcome.answer.cursor : ''));
+    session.sendChunk(event('ready', JSON.stringify({ channels, ...about }), single ? places[0] : undefined));
     if (asked.isGet && !single) {
-      const places = answers.map((answer) => ('cursor' in answer ? answer.cursor : ''));
       session.beforeWrite = () => idBlock(placesNow(session, asked.items, places));
     }
     session.onSubscriptionsOver = () => session.close('channel_closed', 'all channels are closed');
-    for (const answer of answers) if ('cursor' in answer) hub.subscribe(session, answer.channel, answer.cursor);
+    for (const outcome of outcomes) {
+      if ('answer' in outcome) hub.subscribe(session, outcome.answer.channel, outcome.deliverFrom);
+    }
   }
 
   return { open, stop: () => cancel() };
