@@ -1,21 +1,18 @@
 /**
  * What the fold remembers of the last W positions: for each id, key and close the newest position it was seen at and
- * the answer of the first one. 24 bytes an entry in a ring of chunks, 4 to 8 more in an index; it grows and shrinks
- * with use, and `find` is exact within the window. Knows hashes and numbers only.
+ * the answer of the first one. 24 bytes an entry and 8 to 16 in the index; `find` is exact within the window. Knows
+ * hashes and numbers only.
  */
+import { ENTRY_WORDS, IdRing, wordOf } from './id-ring.ts';
 
-/** Words of an entry: hash low, hash high, newest (low 32 bits), first (low 32), first (high 21), tag and mark. */
-const ENTRY_WORDS = 6;
-/** 16,384 entries a chunk: 384 KiB are the most that is allocated at once. */
-const CHUNK_BITS = 14;
-const CHUNK_ENTRIES = 1 << CHUNK_BITS;
-/** 64 shards, each growing alone, so that no append ever waits for a million entries to be hashed again. */
+/** 64 shards, each growing alone, so that no append ever waits for a million entries to be indexed again. */
 const SHARD_BITS = 6;
+const SHARDS = 1 << SHARD_BITS;
 const SHARD_SLOTS_MIN = 16;
 /** An index slot is 22 bits of sequence number and 10 bits of the hash; zero is empty. */
 const SEQUENCE_BITS = 22;
 const SEQUENCE_MASK = (1 << SEQUENCE_BITS) - 1;
-/** Beyond it the 22 bits could name two entries of the ring. */
+/** A position leaves two entries at most, and a copy of each after a restart: beyond it 22 bits could name two. */
 const WINDOW_MAX = 1 << 20;
 
 /** An entry as a number: valid until the next `put` or `advance`. */
@@ -25,59 +22,57 @@ export const NOT_FOUND: EntryAt = -1;
 
 export class IdTable {
   readonly window: number;
-  readonly #chunks: Uint32Array[] = [];
+  readonly #ring = new IdRing();
   readonly #shards: Uint32Array[] = [];
-  readonly #shardCounts = new Uint32Array(1 << SHARD_BITS);
-  /** Sequence numbers of the oldest entry and of the next one; `#chunks[0]` holds the oldest. */
-  #oldest = 0;
-  #next = 0;
-  /** The sequence number of the first entry of `#chunks[0]`. */
-  #base = 0;
+  readonly #shardCounts = new Uint32Array(SHARDS);
   #journal = new Uint32Array(64 * ENTRY_WORDS);
   #journalWords = 0;
 
   constructor(window: number) {
     if (!(window >= 1 && window <= WINDOW_MAX)) throw new RangeError(`window must be 1 … ${WINDOW_MAX}, got ${window}`);
     this.window = window;
-    for (let i = 0; i < 1 << SHARD_BITS; i++) this.#shards.push(new Uint32Array(SHARD_SLOTS_MIN));
+    for (let i = 0; i < SHARDS; i++) this.#shards.push(new Uint32Array(SHARD_SLOTS_MIN));
   }
 
   get size(): number {
-    return this.#next - this.#oldest;
+    return this.#ring.next - this.#ring.oldest;
   }
 
   /** The entry with this hash that was seen at most `window` positions before `at`, or `NOT_FOUND`. */
   find(low: number, high: number, at: number): EntryAt {
-    const slot = this.#slotOf(low, high);
-    if (slot < 0) return NOT_FOUND;
-    const shard = this.#shards[high >>> (32 - SHARD_BITS)] as Uint32Array;
-    const sequence = this.#sequenceOf(shard[slot] as number);
-    return at - this.newest(sequence, at) <= this.window ? sequence : NOT_FOUND;
+    const entry = this.#entryOf(low, high);
+    return entry !== NOT_FOUND && at - this.newest(entry, at) <= this.window ? entry : NOT_FOUND;
   }
 
-  /** Remembers a hash first seen at `at`. An entry with this hash that left the window is replaced. */
+  /** Remembers a hash first seen at `at`. An entry with this hash is replaced. */
   put(low: number, high: number, at: number, tag: number, mark: number): void {
-    const slot = this.#slotOf(low, high);
-    if (slot >= 0) {
-      const shard = this.#shards[high >>> (32 - SHARD_BITS)] as Uint32Array;
-      this.#write(this.#sequenceOf(shard[slot] as number), low, high, at, at, tag, mark);
-      return;
-    }
-    this.#append(low, high, at, at, tag, mark);
+    let entry = this.#entryOf(low, high);
+    const isNew = entry === NOT_FOUND;
+    if (isNew) entry = this.#ring.add();
+    const chunk = this.#ring.chunkOf(entry);
+    const word = wordOf(entry);
+    chunk[word] = low;
+    chunk[word + 1] = high;
+    chunk[word + 2] = at;
+    chunk[word + 3] = at;
+    chunk[word + 4] = at / 2 ** 32;
+    chunk[word + 5] = (tag | (mark << 24)) >>> 0;
+    this.#record(chunk, word);
+    if (isNew) this.#index(low, high, entry);
   }
 
   /** The entry was seen again at `at`; its answer stays the first one's. */
   touch(entry: EntryAt, at: number): void {
-    const chunk = this.#chunkOf(entry);
-    const word = (entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
+    const chunk = this.#ring.chunkOf(entry);
+    const word = wordOf(entry);
     chunk[word + 2] = at;
     this.#record(chunk, word);
   }
 
   /** Lets go of what left the window, two entries at most: call it for each position. */
   advance(at: number): void {
-    for (let i = 0; i < 2 && this.#oldest < this.#next; i++) {
-      const entry = this.#oldest;
+    for (let i = 0; i < 2 && this.size > 0; i++) {
+      const entry = this.#ring.oldest;
       if (at - this.newest(entry, at) > this.window) this.#drop(entry);
       else if (at - this.first(entry) > this.window) this.#moveToEnd(entry);
       else return;
@@ -85,22 +80,22 @@ export class IdTable {
   }
 
   first(entry: EntryAt): number {
-    const chunk = this.#chunkOf(entry);
-    const word = (entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
+    const chunk = this.#ring.chunkOf(entry);
+    const word = wordOf(entry);
     return (chunk[word + 4] as number) * 2 ** 32 + (chunk[word + 3] as number);
   }
 
   /** Only the low 32 bits are kept: `advance` lets nothing grow older than that. */
   newest(entry: EntryAt, at: number): number {
-    return newestOf(this.#chunkOf(entry)[(entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS + 2] as number, at);
+    return newestOf(this.#ring.chunkOf(entry)[wordOf(entry) + 2] as number, at);
   }
 
   tag(entry: EntryAt): number {
-    return (this.#chunkOf(entry)[(entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS + 5] as number) & 0xffffff;
+    return (this.#ring.chunkOf(entry)[wordOf(entry) + 5] as number) & 0xffffff;
   }
 
   mark(entry: EntryAt): number {
-    return (this.#chunkOf(entry)[(entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS + 5] as number) >>> 24;
+    return (this.#ring.chunkOf(entry)[wordOf(entry) + 5] as number) >>> 24;
   }
 
   /** Everything put or touched since the last call, packed: what `load` takes. */
@@ -115,98 +110,12 @@ export class IdTable {
    * entry that was journaled again stays in the ring twice until the older copy is let go of.
    */
   load(journals: readonly Uint32Array[], at: number): void {
-    for (const journal of journals) this.#takeIn(journal, at);
+    for (const journal of journals) {
+      let from = 0;
+      while (from < journal.length && at - newestOf(journal[from + 2] as number, at) > this.window) from += ENTRY_WORDS;
+      this.#ring.addPacked(journal.subarray(from));
+    }
     this.#indexAll();
-  }
-
-  /** Copies what is in the window into the ring, as much at once as a chunk takes. */
-  #takeIn(journal: Uint32Array, at: number): void {
-    let from = 0;
-    while (from < journal.length && at - newestOf(journal[from + 2] as number, at) > this.window) from += ENTRY_WORDS;
-    while (from < journal.length) {
-      const sequence = this.#nextSequence();
-      const free = CHUNK_ENTRIES - (sequence & (CHUNK_ENTRIES - 1));
-      const entries = Math.min(free, (journal.length - from) / ENTRY_WORDS);
-      const to = (sequence & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
-      this.#chunkOf(sequence).set(journal.subarray(from, from + entries * ENTRY_WORDS), to);
-      this.#next += entries - 1;
-      from += entries * ENTRY_WORDS;
-    }
-  }
-
-  /** Shard by shard, each small enough for the processor's cache: several times faster than entry by entry. */
-  #indexAll(): void {
-    const shards = 1 << SHARD_BITS;
-    const ends = new Uint32Array(shards + 1);
-    this.#eachChunk((chunk, from, to) => countShards(chunk, from, to, ends));
-    for (let shard = 0; shard < shards; shard++)
-      ends[shard + 1] = (ends[shard + 1] as number) + (ends[shard] as number);
-    const sorted = new Uint32Array(2 * this.size);
-    const filled = ends.slice();
-    this.#eachChunk((chunk, from, to, sequence) =>
-      sortByShard(chunk, from, to, sequence - this.#oldest, filled, sorted),
-    );
-    for (let shard = 0; shard < shards; shard++) {
-      const first = ends[shard] as number;
-      const end = ends[shard + 1] as number;
-      this.#shards[shard] = new Uint32Array(Math.max(SHARD_SLOTS_MIN, 2 ** Math.ceil(Math.log2(2 * (end - first)))));
-      for (let i = first; i < end; i++) {
-        this.#indexNewer(shard, this.#oldest + (sorted[2 * i] as number), sorted[2 * i + 1] as number);
-      }
-    }
-  }
-
-  /** Each chunk with its words from the first entry held to the last, and the number of that first entry. */
-  #eachChunk(look: (chunk: Uint32Array, from: number, to: number, sequence: number) => void): void {
-    for (let sequence = this.#oldest; sequence < this.#next;) {
-      const entry = sequence & (CHUNK_ENTRIES - 1);
-      const entries = Math.min(CHUNK_ENTRIES - entry, this.#next - sequence);
-      look(this.#chunkOf(sequence), entry * ENTRY_WORDS, (entry + entries) * ENTRY_WORDS, sequence);
-      sequence += entries;
-    }
-  }
-
-  /** Puts an entry into the index in place of an older copy of it; looks into the ring only where there may be one. */
-  #indexNewer(which: number, sequence: number, low: number): void {
-    const shard = this.#shards[which] as Uint32Array;
-    const mask = shard.length - 1;
-    const value = slotValue(low, sequence);
-    for (let slot = low & mask; ; slot = (slot + 1) & mask) {
-      const there = shard[slot] as number;
-      if (there === 0) {
-        shard[slot] = value;
-        this.#shardCounts[which] = (this.#shardCounts[which] as number) + 1;
-        return;
-      }
-      if (there >>> SEQUENCE_BITS === value >>> SEQUENCE_BITS && this.#isCopy(this.#sequenceOf(there), sequence)) {
-        shard[slot] = value;
-        return;
-      }
-    }
-  }
-
-  #isCopy(older: number, newer: number): boolean {
-    const a = this.#chunkOf(older);
-    const b = this.#chunkOf(newer);
-    const inA = (older & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
-    const inB = (newer & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
-    return a[inA] === b[inB] && a[inA + 1] === b[inB + 1];
-  }
-
-  #chunkOf(sequence: number): Uint32Array {
-    return this.#chunks[(sequence - this.#base) >>> CHUNK_BITS] as Uint32Array;
-  }
-
-  #write(sequence: number, low: number, high: number, newest: number, first: number, tag: number, mark: number): void {
-    const chunk = this.#chunkOf(sequence);
-    const word = (sequence & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
-    chunk[word] = low;
-    chunk[word + 1] = high;
-    chunk[word + 2] = newest;
-    chunk[word + 3] = first;
-    chunk[word + 4] = first / 2 ** 32;
-    chunk[word + 5] = (tag | (mark << 24)) >>> 0;
-    this.#record(chunk, word);
   }
 
   #record(chunk: Uint32Array, word: number): void {
@@ -221,23 +130,58 @@ export class IdTable {
     this.#journalWords = at + ENTRY_WORDS;
   }
 
-  /** Room for one more entry in the ring. */
-  #nextSequence(): number {
-    const sequence = this.#next++;
-    if ((sequence & (CHUNK_ENTRIES - 1)) === 0) this.#chunks.push(new Uint32Array(CHUNK_ENTRIES * ENTRY_WORDS));
-    return sequence;
+  #drop(entry: EntryAt): void {
+    const chunk = this.#ring.chunkOf(entry);
+    const word = wordOf(entry);
+    this.#unindex(entry, chunk[word] as number, chunk[word + 1] as number);
+    this.#ring.letGoOldest();
   }
 
-  #append(low: number, high: number, newest: number, first: number, tag: number, mark: number): void {
-    const sequence = this.#nextSequence();
-    this.#write(sequence, low, high, newest, first, tag, mark);
-    this.#index(low, high, sequence);
+  /** An old entry that was seen again lately. */
+  #moveToEnd(entry: EntryAt): void {
+    const chunk = this.#ring.chunkOf(entry);
+    const word = wordOf(entry);
+    const low = chunk[word] as number;
+    const high = chunk[word + 1] as number;
+    if (this.#unindex(entry, low, high)) {
+      const moved = this.#ring.add();
+      this.#ring.chunkOf(moved).set(chunk.subarray(word, word + ENTRY_WORDS), wordOf(moved));
+      this.#index(low, high, moved);
+    }
+    this.#ring.letGoOldest();
+  }
+
+  #sequenceOf(value: number): number {
+    const { oldest } = this.#ring;
+    return oldest + (((value & SEQUENCE_MASK) - oldest) & SEQUENCE_MASK);
+  }
+
+  #entryOf(low: number, high: number): EntryAt {
+    const slot = this.#slotOf(low, high);
+    return slot < 0 ? NOT_FOUND : this.#sequenceOf((this.#shards[shardOf(high)] as Uint32Array)[slot] as number);
+  }
+
+  /** Where the index holds this hash, or −1. Other hashes are told apart without a look into the ring, save 1 in 1,024. */
+  #slotOf(low: number, high: number): number {
+    const shard = this.#shards[shardOf(high)] as Uint32Array;
+    const mask = shard.length - 1;
+    const fragment = fragmentOf(low);
+    for (let slot = low & mask; ; slot = (slot + 1) & mask) {
+      const value = shard[slot] as number;
+      if (value === 0) return -1;
+      if (value >>> SEQUENCE_BITS !== fragment) continue;
+      const sequence = this.#sequenceOf(value);
+      const chunk = this.#ring.chunkOf(sequence);
+      const word = wordOf(sequence);
+      if (chunk[word] === low && chunk[word + 1] === high) return slot;
+    }
   }
 
   #index(low: number, high: number, sequence: number): void {
-    const which = high >>> (32 - SHARD_BITS);
+    const which = shardOf(high);
     let shard = this.#shards[which] as Uint32Array;
-    const count = ((this.#shardCounts[which] as number) += 1);
+    const count = (this.#shardCounts[which] as number) + 1;
+    this.#shardCounts[which] = count;
     if (count * 2 > shard.length) shard = this.#grow(which);
     place(shard, low, slotValue(low, sequence));
   }
@@ -251,60 +195,12 @@ export class IdTable {
   }
 
   #lowOf(sequence: number): number {
-    return this.#chunkOf(sequence)[(sequence & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS] as number;
-  }
-
-  #sequenceOf(value: number): number {
-    return this.#oldest + (((value & SEQUENCE_MASK) - this.#oldest) & SEQUENCE_MASK);
-  }
-
-  /** Where the index holds this hash, or −1. Other hashes are told apart without a look into the ring, save 1 in 1,024. */
-  #slotOf(low: number, high: number): number {
-    const shard = this.#shards[high >>> (32 - SHARD_BITS)] as Uint32Array;
-    const mask = shard.length - 1;
-    const fragment = fragmentOf(low);
-    for (let slot = low & mask; ; slot = (slot + 1) & mask) {
-      const value = shard[slot] as number;
-      if (value === 0) return -1;
-      if (value >>> SEQUENCE_BITS !== fragment) continue;
-      const sequence = this.#sequenceOf(value);
-      const chunk = this.#chunkOf(sequence);
-      const word = (sequence & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
-      if (chunk[word] === low && chunk[word + 1] === high) return slot;
-    }
-  }
-
-  #drop(entry: EntryAt): void {
-    const chunk = this.#chunkOf(entry);
-    const word = (entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
-    this.#unindex(entry, chunk[word] as number, chunk[word + 1] as number);
-    this.#letGoOldest();
-  }
-
-  #moveToEnd(entry: EntryAt): void {
-    const chunk = this.#chunkOf(entry);
-    const word = (entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
-    const low = chunk[word] as number;
-    const high = chunk[word + 1] as number;
-    if (this.#unindex(entry, low, high)) {
-      const sequence = this.#nextSequence();
-      const to = (sequence & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
-      this.#chunkOf(sequence).set(chunk.subarray(word, word + ENTRY_WORDS), to);
-      this.#index(low, high, sequence);
-    }
-    this.#letGoOldest();
-  }
-
-  #letGoOldest(): void {
-    this.#oldest++;
-    if (this.#oldest - this.#base < CHUNK_ENTRIES) return;
-    this.#chunks.shift();
-    this.#base += CHUNK_ENTRIES;
+    return this.#ring.chunkOf(sequence)[wordOf(sequence)] as number;
   }
 
   /** Takes an entry out of the index; false when a newer copy of it stands there. */
   #unindex(entry: EntryAt, low: number, high: number): boolean {
-    const which = high >>> (32 - SHARD_BITS);
+    const which = shardOf(high);
     const shard = this.#shards[which] as Uint32Array;
     const mask = shard.length - 1;
     let hole = this.#slotOf(low, high);
@@ -322,31 +218,50 @@ export class IdTable {
     shard[hole] = 0;
     return true;
   }
-}
 
-function countShards(chunk: Uint32Array, from: number, to: number, ends: Uint32Array): void {
-  for (let word = from; word < to; word += ENTRY_WORDS) {
-    const next = ((chunk[word + 1] as number) >>> (32 - SHARD_BITS)) + 1;
-    ends[next] = (ends[next] as number) + 1;
+  /** Shard by shard, each small enough for the processor's cache: several times faster than entry by entry. */
+  #indexAll(): void {
+    const ends = new Uint32Array(SHARDS + 1);
+    this.#ring.eachChunk((chunk, from, to) => countShards(chunk, from, to, ends));
+    for (let shard = 0; shard < SHARDS; shard++)
+      ends[shard + 1] = (ends[shard + 1] as number) + (ends[shard] as number);
+    const sorted = new Uint32Array(2 * this.size);
+    const filled = ends.slice();
+    const { oldest } = this.#ring;
+    this.#ring.eachChunk((chunk, from, to, first) => sortByShard(chunk, from, to, first - oldest, filled, sorted));
+    for (let shard = 0; shard < SHARDS; shard++) {
+      const first = ends[shard] as number;
+      const end = ends[shard + 1] as number;
+      this.#shards[shard] = new Uint32Array(Math.max(SHARD_SLOTS_MIN, 2 ** Math.ceil(Math.log2(2 * (end - first)))));
+      for (let i = first; i < end; i++) {
+        this.#indexNewer(shard, oldest + (sorted[2 * i] as number), sorted[2 * i + 1] as number);
+      }
+    }
+  }
+
+  /** Puts an entry into the index in place of an older copy of it; looks into the ring only where there may be one. */
+  #indexNewer(which: number, sequence: number, low: number): void {
+    const shard = this.#shards[which] as Uint32Array;
+    const mask = shard.length - 1;
+    const value = slotValue(low, sequence);
+    const fragment = fragmentOf(low);
+    for (let slot = low & mask; ; slot = (slot + 1) & mask) {
+      const there = shard[slot] as number;
+      if (there === 0) {
+        shard[slot] = value;
+        this.#shardCounts[which] = (this.#shardCounts[which] as number) + 1;
+        return;
+      }
+      if (there >>> SEQUENCE_BITS === fragment && this.#ring.areCopies(this.#sequenceOf(there), sequence)) {
+        shard[slot] = value;
+        return;
+      }
+    }
   }
 }
 
-function sortByShard(
-  chunk: Uint32Array,
-  from: number,
-  to: number,
-  first: number,
-  filled: Uint32Array,
-  sorted: Uint32Array,
-): void {
-  let entry = first;
-  for (let word = from; word < to; word += ENTRY_WORDS) {
-    const shard = (chunk[word + 1] as number) >>> (32 - SHARD_BITS);
-    const at = filled[shard] as number;
-    sorted[2 * at] = entry++;
-    sorted[2 * at + 1] = chunk[word] as number;
-    filled[shard] = at + 1;
-  }
+function shardOf(high: number): number {
+  return high >>> (32 - SHARD_BITS);
 }
 
 function newestOf(low: number, at: number): number {
@@ -366,4 +281,29 @@ function place(shard: Uint32Array, low: number, value: number): void {
   let slot = low & mask;
   while (shard[slot] !== 0) slot = (slot + 1) & mask;
   shard[slot] = value;
+}
+
+function countShards(chunk: Uint32Array, from: number, to: number, ends: Uint32Array): void {
+  for (let word = from; word < to; word += ENTRY_WORDS) {
+    const next = shardOf(chunk[word + 1] as number) + 1;
+    ends[next] = (ends[next] as number) + 1;
+  }
+}
+
+function sortByShard(
+  chunk: Uint32Array,
+  from: number,
+  to: number,
+  first: number,
+  filled: Uint32Array,
+  sorted: Uint32Array,
+): void {
+  let entry = first;
+  for (let word = from; word < to; word += ENTRY_WORDS) {
+    const shard = shardOf(chunk[word + 1] as number);
+    const at = filled[shard] as number;
+    sorted[2 * at] = entry++;
+    sorted[2 * at + 1] = chunk[word] as number;
+    filled[shard] = at + 1;
+  }
 }

@@ -2,8 +2,9 @@
  * What a view makes from one start of the log's tail on: the fold with its window read back, the channels, the overlay,
  * and who writes, reads and tidies the store. A view that must be made anew begins another one.
  */
+import { POSITION_ZERO, TAG_HIGHEST, type GapReason } from '@tideway/protocol';
 import type { Env } from '../env.ts';
-import type { Log, LogConstants, Position, Tail } from '../log/log.ts';
+import type { Log, LogConstants, Position, Tail, TailError } from '../log/log.ts';
 import { Applier } from './applier.ts';
 import { Channels } from './channels.ts';
 import { Fold } from './fold.ts';
@@ -75,6 +76,22 @@ export interface LifeEvents {
   onWritten(life: Life): void;
   /** The store lacks what it had confirmed. */
   onLost(life: Life): void;
+}
+
+/** What stands in a store that is empty: nothing is applied, and nothing is known of what lies below `base`. */
+export function firstApplied(options: ViewOptions, base: Position): Applied {
+  const { env, constants, repeatSpan } = options;
+  const [low, high] = new Uint32Array(Uint8Array.from(env.randomBytes(8)).buffer);
+  return {
+    epoch: constants.epochs[0] as string,
+    position: base,
+    tag: TAG_HIGHEST,
+    serial: 0,
+    base,
+    start: base === POSITION_ZERO ? undefined : { position: base, span: repeatSpan ?? constants.window },
+    hashKey: [low as number, high as number],
+    nowMs: env.now(),
+  };
 }
 
 /** Makes a life from what the store holds; reads the window, the rest stays where it is. */
@@ -166,4 +183,19 @@ export function trouble(
 ): void {
   const why = error instanceof Error ? `${message}: ${error.message}` : message;
   options.onTrouble(error === undefined ? { event, message } : { event, message: why, error });
+}
+
+/** What followers are told when the view does not continue the log; `undefined` where it may yet. */
+export function gapReasonOf(error: TailError): GapReason | undefined {
+  switch (error.reason) {
+    case 'trimmed':
+    case 'diverged':
+    case 'epoch':
+      return error.reason;
+    case 'damaged':
+    case 'unavailable':
+      return undefined;
+    default:
+      return error.reason satisfies never;
+  }
 }

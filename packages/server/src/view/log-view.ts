@@ -2,11 +2,11 @@
  * The view of a log of one partition: follows the log's tail from where its store stands, tells followers and appenders
  * what was applied, serves every read, and makes itself anew from the log where its store was lost.
  */
-import { POSITION_ZERO, TAG_HIGHEST, TidewayError, type GapReason } from '@tideway/protocol';
+import { POSITION_ZERO, TidewayError, type GapReason } from '@tideway/protocol';
 import { TailError, type Position, type Tag, type TailRecord } from '../log/log.ts';
 import { SILENT, type ApplyEvents } from './applier.ts';
 import { Arrivals, Followers } from './followers.ts';
-import { beginLife, endLife, trouble, type Life, type ViewOptions } from './life.ts';
+import { beginLife, endLife, firstApplied, gapReasonOf, trouble, type Life, type ViewOptions } from './life.ts';
 import { positionNumber } from './packed-place.ts';
 import type { Pages } from './pages.ts';
 import { AgeClock } from './retention.ts';
@@ -42,8 +42,8 @@ export async function createView(options: ViewOptions): Promise<LogView> {
 
 /** While every id since the log's beginning is known, this is said to be how far back repeats are recognized. */
 const RID_WINDOW_MS_MAX = 30 * 24 * 3_600_000;
-/** The store is not opened anew for the log's sake more often than this. */
-const SETTLE_MS = 5_000;
+/** Opening the store anew for the log's sake takes at most this part of the time. */
+const SETTLE_SHARE = 1 / 50;
 const RETRY_MS = 1_000;
 
 class OnePartitionView implements LogView {
@@ -59,7 +59,7 @@ class OnePartitionView implements LogView {
   #isServing = false;
   #gapReason: GapReason = 'diverged';
   #ageClock: AgeClock | undefined;
-  #settledMs = Number.NEGATIVE_INFINITY;
+  #settleAgainMs = Number.NEGATIVE_INFINITY;
   #closed = false;
   readonly #events: ApplyEvents;
 
@@ -171,7 +171,7 @@ class OnePartitionView implements LogView {
       found = undefined;
     }
     const bounds = await log.bounds(0);
-    const applied = found ?? this.#firstApplied(bounds.fromGenesis ? POSITION_ZERO : bounds.oldest);
+    const applied = found ?? firstApplied(this.#options, bounds.fromGenesis ? POSITION_ZERO : bounds.oldest);
     const told = before?.applier.position ?? bounds.newest;
     this.#ageClock ??= new AgeClock(env, found?.nowMs, (message) => trouble(this.#options, 'clock_in_doubt', message));
     const life = await beginLife(this.#options, {
@@ -182,7 +182,11 @@ class OnePartitionView implements LogView {
       events: {
         isFollowed: (channel) => this.#followers.has(channel),
         onFloor: (channel, floor) => this.#events.onFloor(channel, floor),
-        onWritten: (written) => void this.#settleIfWanted(written),
+        onWritten: (written) => {
+          this.#settleIfWanted(written).catch((error: unknown) =>
+            trouble(this.#options, 'upkeep_failed', 'the log could not be told what is settled', error),
+          );
+        },
         onLost: (lost) => this.#makeAnew(lost, 'the store lacks what it had confirmed', false),
       },
     });
@@ -199,21 +203,6 @@ class OnePartitionView implements LogView {
     // Read from a freshly opened store, so the log may rely on it.
     if (found !== undefined) await log.settled(0, found.position);
     if (!this.#closed) this.#serveWhenThere(life);
-  }
-
-  #firstApplied(base: Position): Applied {
-    const { env, repeatSpan, constants } = this.#options;
-    const random = new Uint32Array(Uint8Array.from(env.randomBytes(8)).buffer);
-    return {
-      epoch: this.#epoch,
-      position: base,
-      tag: TAG_HIGHEST,
-      serial: 0,
-      base,
-      start: base === POSITION_ZERO ? undefined : { position: base, span: repeatSpan ?? constants.window },
-      hashKey: [random[0] as number, random[1] as number],
-      nowMs: env.now(),
-    };
   }
 
   async #attach(life: Life): Promise<void> {
@@ -352,10 +341,13 @@ class OnePartitionView implements LogView {
   async #settleIfWanted(life: Life): Promise<void> {
     const { log, env } = this.#options;
     if (!log.wantsSettled || life !== this.#life || !this.#isServing) return;
-    if (env.monotonicMs() - this.#settledMs < SETTLE_MS) return;
-    this.#settledMs = env.monotonicMs();
+    const startedMs = env.monotonicMs();
+    if (startedMs < this.#settleAgainMs) return;
+    this.#settleAgainMs = Number.POSITIVE_INFINITY;
     const applied = await life.writer.reopened();
-    if (applied !== undefined) await log.settled(0, applied.position);
+    const nowMs = env.monotonicMs();
+    this.#settleAgainMs = nowMs + (nowMs - startedMs) / SETTLE_SHARE;
+    if (applied !== undefined && !this.#closed) await log.settled(0, applied.position);
   }
 
   // Small things
@@ -377,20 +369,6 @@ class OnePartitionView implements LogView {
         this.#onStoreError(error);
       }
     }
-  }
-}
-
-function gapReasonOf(error: TailError): GapReason | undefined {
-  switch (error.reason) {
-    case 'trimmed':
-    case 'diverged':
-    case 'epoch':
-      return error.reason;
-    case 'damaged':
-    case 'unavailable':
-      return undefined;
-    default:
-      return error.reason satisfies never;
   }
 }
 

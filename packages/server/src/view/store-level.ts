@@ -142,10 +142,15 @@ export class LevelStore implements Store {
   #storeError(error: unknown, what: string): StoreError {
     if (error instanceof StoreError) return error;
     const { code, message } = rootOf(error);
-    const reason = code === 'LEVEL_LOCKED' ? 'in_use' : code === 'LEVEL_CORRUPTION' ? 'damaged' : ('failed' as const);
-    const why = reason === 'in_use' ? 'another process holds it' : message;
-    return new StoreError(reason, `the view's store in ${this.#folder} ${what}: ${why}`, error);
+    const why = code === 'LEVEL_LOCKED' ? 'another process holds it' : message;
+    return new StoreError(reasonOf(code, message), `the view's store in ${this.#folder} ${what}: ${why}`, error);
   }
+}
+
+function reasonOf(code: unknown, message: string): StoreError['reason'] {
+  if (code === 'LEVEL_LOCKED') return 'in_use';
+  // A file that LevelDB knows of and that is not there.
+  return code === 'LEVEL_CORRUPTION' || /No such file/.test(message) ? 'damaged' : 'failed';
 }
 
 /** A checksum over key and value: a value under another key is damage, too. */

@@ -81,7 +81,10 @@ export interface Follower {
 }
 
 export interface View {
-  /** The channel now, synchronously; every record already acknowledged is in it. */
+  /**
+   * The channel now, synchronously; every record already acknowledged is in it. Throws a `TidewayError` `behind` with
+   * `retryMs` while the view's store is opened anew and memory does not know the channel.
+   */
   state(channel: string): ChannelState;
   /** The tag of the newest visible record at or before the position; `undefined` where the view does not know. */
   tagAt(channel: string, position: Position): Promise<Tag | undefined>;

@@ -104,8 +104,9 @@ export class Writer {
     return !this.#hasWork();
   }
 
-  /** Opens the store anew between two writes; what it then holds, or nothing where that could not be done. */
+  /** Opens the store anew between two writes; what it then holds, or nothing where that would be risky now. */
   async reopened(): Promise<Applied | undefined> {
+    if (!(await this.#options.keeper.hasRoom())) return undefined;
     while (this.#flight !== undefined) await this.#flight;
     if (this.#stopped) return undefined;
     let found: Applied | undefined;

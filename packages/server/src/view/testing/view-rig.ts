@@ -65,15 +65,17 @@ export class Rig {
 
   /** Appends and waits for log and fold, as the hub does. Returns the verdicts in order. */
   async append(...records: readonly AppendParts[]): Promise<Verdict[]> {
-    const tickets = records.map(() => `t${++this.#serial}`);
+    const first = this.#serial + 1;
+    this.#serial += records.length;
+    const tickets = records.map((_, i) => `t${first + i}`);
     const outcomes = await this.log.append(
       records.map((parts, i) => ({
         channel: 'chat:1',
         kind: 'data',
         encoding: 'json',
-        time: 1_700_000_000_000 + this.#serial,
+        time: 1_700_000_000_000 + first + i,
         ...parts,
-        payload: Buffer.from(parts.payload ?? (parts.kind === undefined ? `{"n":${this.#serial}}` : '')),
+        payload: Buffer.from(parts.payload ?? (parts.kind === undefined ? `{"n":${first + i}}` : '')),
         ticket: tickets[i],
       })),
     );
@@ -159,14 +161,29 @@ export class Listener implements Follower {
 }
 
 /** Waits until `look` finds something, with a deadline. */
-export async function waitFor<T>(what: string, look: () => T | undefined | false, deadlineMs = 10_000): Promise<T> {
+export async function waitFor<T>(
+  what: string,
+  look: () => T | undefined | false | Promise<T | undefined | false>,
+  deadlineMs = 10_000,
+): Promise<T> {
   const until = performance.now() + deadlineMs;
   for (;;) {
-    const found = look();
+    const found = await look();
     if (found !== undefined && found !== false) return found;
     assert.ok(performance.now() < until, `waited ${deadlineMs} ms for ${what}`);
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
+}
+
+/** The real world with timers that do not let a test wait: what is tried again every second is tried at once. */
+export function instantEnv(): Env {
+  return {
+    ...nodeEnv,
+    setTimer(delayMs, callback) {
+      if (delayMs > 1_000) return nodeEnv.setTimer(delayMs, callback);
+      return nodeEnv.setTimer(1, callback);
+    },
+  };
 }
 
 /** The real world with a wall clock and a monotonic clock that a test moves. */

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MemoryLog } from '../log/memory/memory-log.ts';
+import { MemoryStore } from './store-memory.ts';
+import { FaultyStore } from './testing/faulty-store.ts';
+import { contentOf } from './testing/store-content.ts';
+import { instantEnv, Listener, Rig, waitFor } from './testing/view-rig.ts';
+
+test('the log is told what is settled only from a store that was opened anew', async () => {
+  const log = new MemoryLog({ window: 50, keepBytes: 20_000 });
+  const faulty = new FaultyStore(new MemoryStore());
+  const rig = await Rig.open(faulty, { log, env: instantEnv() });
+  const told: { readonly position: string; readonly opened: number }[] = [];
+  const settled = log.settled.bind(log);
+  log.settled = (partition, position) => {
+    told.push({ position, opened: faulty.opened });
+    return settled(partition, position);
+  };
+  const cursors = await rig.fill('chat:1', 600, 10);
+  await waitFor('the log to let go', async () => !(await log.bounds(0)).fromGenesis);
+  assert.ok(told.length > 0);
+  assert.deepEqual(
+    told.map(({ opened }) => opened),
+    told.map((_, i) => i + 2),
+    'each from a handle of its own',
+  );
+  assert.deepEqual(
+    (await rig.readAll('chat:1')).map((record) => record.cursor),
+    cursors,
+  );
+  assert.deepEqual(rig.troubles, []);
+  await rig.view.close();
+});
+
+test('a flood of channel names leaves nothing behind, in memory or in the store', async () => {
+  const store = new MemoryStore();
+  const rig = await Rig.open(store);
+  await rig.fill('chat:1', 1);
+  await rig.view.flush();
+  const before = (await contentOf(store)).length;
+  const stops = [];
+  for (let i = 0; i < 3_000; i++) {
+    const name = `chat:flood-${i}`;
+    stops.push(rig.view.follow(name, new Listener()));
+    const { floor } = rig.view.state(name);
+    await rig.view.read(name, { after: floor, limit: 1, bytes: 1 });
+    await rig.view.tagAt(name, '15');
+  }
+  const refused = await rig.append(
+    ...Array.from({ length: 100 }, (_, i) => ({ channel: `chat:no-${i}`, key: 'k', expect: 'x' })),
+  );
+  assert.ok(refused.every(({ state }) => state === 'conflict'));
+  for (const stop of stops) stop();
+  await rig.view.flush();
+  // The window's part and nothing else.
+  assert.ok((await contentOf(store)).length <= before + 1);
+  await rig.view.close();
+});
+
+test('channels that are not in use leave memory and come back as they were', async () => {
+  const rig = await Rig.open(new MemoryStore(), { channelsKeptMax: 10 });
+  const cursors = new Map<string, string[]>();
+  for (let i = 0; i < 400; i++) {
+    const name = `chat:${i % 80}`;
+    cursors.set(name, [...(cursors.get(name) ?? []), ...(await rig.fill(name, 1))]);
+  }
+  for (const [name, expected] of cursors) {
+    assert.equal(rig.view.state(name).head, expected.at(-1));
+    assert.deepEqual(
+      (await rig.readAll(name)).map((record) => record.cursor),
+      expected,
+    );
+  }
+  await rig.view.close();
+});
