@@ -69,7 +69,7 @@ export interface Server<C extends Contract = Contract> extends Pick<Client<C>, '
  * @example const server = await createServer({ namespaces: { chat: { subscribe: 'user', append: 'user' } } });
  */
 export async function createServer<const C extends Contract = Contract>(
-  options: ServerOptions & { readonly contract?: C } = {},
+  options: ServerOptions & { readonly contract?: C | undefined } = {},
 ): Promise<Server<C>> {
   const config = resolveConfig(options);
   const { env } = config;
@@ -225,7 +225,7 @@ export async function createServer<const C extends Contract = Contract>(
   }
 
   // In process: the SDK on a wire that is a function call
-  const client = connectIn(createInProcessEnv({ env, hub, commands, logger }), {
+  const client = connectIn(createInProcessEnv({ env, hub, commands, logger, longReads, identity: SERVER_ITSELF }), {
     url: 'http://in-process',
     transport: 'websocket',
   });

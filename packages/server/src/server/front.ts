@@ -54,6 +54,9 @@ export function createFront(parts: {
     if (offered?.includes('tideway.v1') !== true) {
       return refuse(socket, 'bad_frame', 'ask for the subprotocol tideway.v1 (Sec-WebSocket-Protocol)', path);
     }
+    if (request.headers['sec-websocket-version'] === '8') {
+      return refuse(socket, 'bad_frame', 'this is a draft of WebSocket; version 13 is (RFC 6455)', path);
+    }
     const room = parts.roomFor();
     if (room !== undefined) return refuse(socket, room.code, room.message, path);
     // The page's own cookies count only where its origin may use them.
