@@ -2,14 +2,20 @@
  * Channels in process: the SDK, with a wire that is a function call. The same surface, the same guarantees, and no
  * second implementation of either.
  */
+import { EventEmitter } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import type { Env as ClientEnv, SocketEvents } from '@tideway/client/custom-env';
 import { decodeClientHeader, splitBytes, splitText } from '@tideway/protocol';
+import type { Identity } from '../auth/identity.ts';
 import type { Env } from '../env.ts';
 import { websocketCodec } from '../hub/codec-websocket.ts';
 import type { Commands } from '../hub/commands.ts';
 import type { Connection } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Logger } from '../ops/logger.ts';
+import { Exchange, refusalOf, type Request } from '../transport/exchange.ts';
+import { getRecords } from '../transport/http-records.ts';
+import type { LongReads } from '../transport/long-reads.ts';
 import { frameLength } from '../view/frame.ts';
 
 const TEXT = 0x81;
@@ -19,9 +25,11 @@ export function createInProcessEnv(parts: {
   readonly hub: Hub;
   readonly commands: Commands;
   readonly logger: Logger;
-  readonly fetch?: ClientEnv['fetch'];
+  readonly longReads: LongReads;
+  /** Who the application that made the server is. */
+  readonly identity: Identity;
 }): ClientEnv {
-  const { env, hub, commands, logger } = parts;
+  const { env, hub, commands, logger, longReads, identity } = parts;
   return {
     now: () => env.now(),
     monotonicMs: () => env.monotonicMs(),
@@ -29,7 +37,7 @@ export function createInProcessEnv(parts: {
     setTimer: (delayMs, callback) => env.setTimer(delayMs, callback),
     soon: (callback) => queueMicrotask(callback),
     openSocket: (_url, _protocol, events) => openSocket(hub, commands, events),
-    fetch: parts.fetch ?? (() => Promise.reject(new Error('pages of history are read from the view'))),
+    fetch: (url, init) => readHistory(hub, longReads, identity, url, init),
     onWake: () => () => {},
     complain: (error) =>
       logger.log('callback.failed', { message: error instanceof Error ? error.message : String(error) }),
@@ -89,6 +97,54 @@ function openSocket(hub: Hub, commands: Commands, events: SocketEvents) {
       hub.closed(session, 'peer');
     },
   };
+}
+
+/** The one call of the HTTP API that the SDK makes beside its socket: pages of history. */
+async function readHistory(
+  hub: Hub,
+  longReads: LongReads,
+  identity: Identity,
+  url: string,
+  init: RequestInit,
+): Promise<Response> {
+  const { pathname, search } = new URL(url);
+  const answer = new Answer();
+  const exchange = new Exchange({
+    // What the call reads of a request and does to an answer, and no more.
+    request: {
+      method: init.method ?? 'GET',
+      url: pathname + search,
+      headers: {},
+      complete: true,
+    } as unknown as Request,
+    response: answer as unknown as ServerResponse,
+    headers: {},
+    isEncrypted: false,
+    refer: () => '',
+  });
+  try {
+    await getRecords(hub, longReads, exchange, identity);
+  } catch (error) {
+    exchange.fail(refusalOf(error));
+  }
+  return new Response(new Uint8Array(answer.body), { status: answer.status });
+}
+
+/** Takes an answer instead of sending it. */
+class Answer extends EventEmitter {
+  status = 0;
+  body: Buffer = Buffer.alloc(0);
+  headersSent = false;
+  readonly destroyed = false;
+
+  writeHead(status: number): void {
+    this.status = status;
+    this.headersSent = true;
+  }
+
+  end(body?: Buffer): void {
+    if (body !== undefined) this.body = body;
+  }
 }
 
 /** Takes the WebSocket messages of a chunk apart again. */
