@@ -1,0 +1,281 @@
+/** A hub on a log and a view in memory, with connections that a test holds in its hands. */
+import assert from 'node:assert/strict';
+import { decodeClientHeader, limits, type ServerFrame } from '@tideway/protocol';
+import type { Identity } from '../../auth/identity.ts';
+import { nodeEnv } from '../../env.ts';
+import type { AppendOutcome, Log, PhysicalRecord } from '../../log/log.ts';
+import { MemoryLog } from '../../log/memory/memory-log.ts';
+import { frameLength } from '../../view/frame.ts';
+import { createView, type LogView } from '../../view/log-view.ts';
+import { MemoryStore } from '../../view/store-memory.ts';
+import type { Retention } from '../../view/view.ts';
+import { websocketCodec } from '../codec-websocket.ts';
+import { Commands } from '../commands.ts';
+import type { Connection } from '../connection.ts';
+import { Hub } from '../hub.ts';
+import type { NamespaceRules, Policy } from '../policy.ts';
+import type { Session } from '../session.ts';
+
+const DEADLINE_MS = 5_000;
+
+export interface WorldOptions {
+  readonly outboxBytesMax?: number;
+  readonly outboxBytesTotal?: number;
+  readonly retention?: Retention;
+  readonly appendsPerSecond?: number;
+  readonly may?: Policy['may'];
+  /** Stands between hub and log: may answer in the log's place. */
+  readonly intercept?: (records: readonly PhysicalRecord[]) => readonly (AppendOutcome | undefined)[];
+}
+
+export class World {
+  readonly hub: Hub;
+  readonly commands: Commands;
+  readonly view: LogView;
+  /** Reads that the view was asked for. */
+  reads = 0;
+  readonly #log: Log;
+
+  private constructor(log: Log, view: LogView, options: WorldOptions) {
+    this.#log = log;
+    this.view = view;
+    const rules: NamespaceRules = {
+      recordBytes: limits.recordBytes,
+      retention: options.retention ?? {},
+      durable: true,
+      noStore: false,
+    };
+    const policy: Policy = {
+      contract: undefined,
+      rules: (channel) => (channel.startsWith('none:') ? undefined : rules),
+      may: options.may ?? (() => true),
+      refusal: (_identity, permission, channel) => ({ code: 'forbidden', message: `${permission} on ${channel}` }),
+      isPublic: () => true,
+    };
+    const counted = over(view, {
+      read: (...of: Parameters<LogView['read']>) => {
+        this.reads++;
+        return view.read(...of);
+      },
+    });
+    this.hub = new Hub({
+      env: nodeEnv,
+      durable: { log: intercepted(log, options.intercept), view: counted },
+      memory: undefined,
+      policy,
+      outboxBytesMax: options.outboxBytesMax ?? 1024 * 1024,
+      outboxBytesTotal: options.outboxBytesTotal ?? 512 * 1024 * 1024,
+      ringBytesTotal: 64 * 1024 * 1024,
+      onAppended: () => {},
+      onTrouble: (error) => assert.fail(String(error)),
+    });
+    this.commands = new Commands(this.hub, {
+      authenticate: () => Promise.resolve({ kind: 'anonymous', roles: [] } satisfies Identity),
+      isSameParty: () => true,
+      admit: () => undefined,
+      about: {
+        pingMs: 25_000,
+        server: 'test/0',
+        limits: {
+          recordBytes: limits.recordBytes,
+          channelsPerFrame: 100,
+          subscriptions: 5,
+          pageRecords: 1000,
+          batchItems: 1000,
+        },
+      },
+      refer: () => 'ref',
+      appendsPerSecond: options.appendsPerSecond ?? 1_000_000,
+      signalsPerSecond: 1_000,
+    });
+  }
+
+  static async create(options: WorldOptions = {}): Promise<World> {
+    const log = new MemoryLog();
+    const constants = await log.open();
+    let world: World | undefined;
+    const view = await createView({
+      log,
+      constants,
+      store: new MemoryStore(),
+      env: nodeEnv,
+      retention: () => options.retention ?? {},
+      onVerdict: (ticket, verdict) => world?.hub.onVerdict(ticket, verdict),
+      onTrouble: () => {},
+    });
+    world = new World(log, view, options);
+    return world;
+  }
+
+  async close(): Promise<void> {
+    await this.view.close();
+    await this.#log.close();
+  }
+
+  /** A session that has said hello. */
+  async session(): Promise<Talk> {
+    const talk = new Talk(this);
+    talk.send({ op: 'hello', id: 1, instance: `i${Math.floor(nodeEnv.monotonicMs() * 1e6)}` });
+    await talk.answer(1);
+    return talk;
+  }
+
+  /** Appends through a session of its own, and waits for the answers. */
+  async appendMany(channel: string, count: number, text = 'x'): Promise<string[]> {
+    const writer = await this.session();
+    return await writer.appendMany(channel, count, text);
+  }
+}
+
+function intercepted(log: Log, intercept: WorldOptions['intercept']): Log {
+  if (intercept === undefined) return log;
+  return over(log, {
+    append: async (records: readonly PhysicalRecord[]) => {
+      const answers = intercept(records);
+      const passed = records.filter((_, index) => answers[index] === undefined);
+      const outcomes = [...(await log.append(passed))];
+      return records.map((_, index) => answers[index] ?? (outcomes.shift() as AppendOutcome));
+    },
+  });
+}
+
+/** The same object with some of its functions replaced. */
+function over<T extends object>(target: T, replaced: Partial<T>): T {
+  return new Proxy(target, {
+    get(_, name) {
+      const own: unknown = Reflect.get(replaced, name);
+      if (own !== undefined) return own;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+export interface Received {
+  readonly frame: ServerFrame & Readonly<Record<string, unknown>>;
+  readonly payload: string | undefined;
+}
+
+/** The client's end of a connection. */
+export class Talk {
+  readonly session: Session;
+  readonly received: Received[] = [];
+  /** Bytes of each write. */
+  readonly writes: number[] = [];
+  closedWith: string | undefined;
+  /** While true nothing is taken: what is written stays in the backlog. */
+  stuck = false;
+  readonly #world: World;
+  #backlog: Buffer[] = [];
+  #waiting: (() => void)[] = [];
+  #nextId = 100;
+
+  constructor(world: World) {
+    this.#world = world;
+    const connection: Connection = {
+      transport: 'websocket',
+      codec: websocketCodec,
+      backlogBytes: () => this.backlogBytes,
+      write: (chunk) => this.#take([chunk]),
+      writeAll: (chunks) => this.#take(chunks),
+      pause: () => {},
+      resume: () => {},
+      close: (code) => {
+        this.closedWith = code;
+        this.#wake();
+      },
+    };
+    this.session = world.hub.open(connection);
+  }
+
+  get backlogBytes(): number {
+    return this.#backlog.reduce((sum, chunk) => sum + chunk.length, 0);
+  }
+
+  #take(chunks: readonly Buffer[]): void {
+    this.writes.push(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+    this.#backlog.push(...chunks);
+    if (!this.stuck) this.#drain();
+  }
+
+  #drain(): void {
+    const chunks = this.#backlog;
+    this.#backlog = [];
+    for (const chunk of chunks) {
+      for (let at = 0; at < chunk.length; at += frameLength(chunk, at)) {
+        const length = frameLength(chunk, at);
+        const body = chunk.subarray(at + (length < 128 ? 2 : length < 65_540 ? 4 : 10), at + length).toString('utf8');
+        const lineEnd = body.indexOf('\n');
+        const header = lineEnd < 0 ? body : body.slice(0, lineEnd);
+        this.received.push({
+          frame: JSON.parse(header) as Received['frame'],
+          payload: lineEnd < 0 ? undefined : body.slice(lineEnd + 1),
+        });
+      }
+    }
+    this.#wake();
+  }
+
+  /** The peer reads on. */
+  release(): void {
+    this.stuck = false;
+    this.#drain();
+    this.session.onDrain();
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  send(header: object, payload?: string): void {
+    const body = payload === undefined ? undefined : Buffer.from(payload);
+    this.#world.commands.receive(this.session, decodeClientHeader(JSON.stringify(header)), body, false);
+  }
+
+  request(header: object, payload?: string): number {
+    const id = this.#nextId++;
+    this.send({ id, ...header }, payload);
+    return id;
+  }
+
+  async until<T>(what: string, look: () => T | undefined): Promise<T> {
+    const timeout = AbortSignal.timeout(DEADLINE_MS);
+    for (;;) {
+      const found = look();
+      if (found !== undefined) return found;
+      await new Promise<void>((resolve, reject) => {
+        this.#waiting.push(resolve);
+        timeout.addEventListener('abort', () => reject(new Error(`waited ${DEADLINE_MS} ms for ${what}`)), {
+          once: true,
+        });
+      });
+    }
+  }
+
+  async answer(id: number): Promise<Received['frame']> {
+    return await this.until(`the answer to ${id}`, () => this.received.find(({ frame }) => frame['id'] === id)?.frame);
+  }
+
+  async ask(header: object, payload?: string): Promise<Received['frame']> {
+    return await this.answer(this.request(header, payload));
+  }
+
+  records(channel: string): Received[] {
+    return this.received.filter(({ frame }) => frame.op === 'record' && frame.channel === channel);
+  }
+
+  async recordsOf(channel: string, count: number): Promise<Received[]> {
+    return await this.until(`${count} records of ${channel}`, () => {
+      const records = this.records(channel);
+      return records.length >= count ? records : undefined;
+    });
+  }
+
+  async appendMany(channel: string, count: number, text = 'x'): Promise<string[]> {
+    const ids = Array.from({ length: count }, () =>
+      this.request({ op: 'append', channel, rid: `${this.session.id}-${this.#nextId}` }, JSON.stringify(text)),
+    );
+    const answers = await Promise.all(ids.map((id) => this.answer(id)));
+    return answers.map((frame) => String(frame['cursor'] ?? frame['code']));
+  }
+}
