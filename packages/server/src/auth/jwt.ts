@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { limits, TidewayError } from '@tideway/protocol';
-import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { errors, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyOptions, jwtVerify } from 'jose';
 import type { Env } from '../env.ts';
 import { parseAllow } from './allow.ts';
 import { describeRoles, type Identity, isRoles, isUser } from './identity.ts';
@@ -18,6 +18,7 @@ import {
   secretSource,
 } from './jwks.ts';
 import { isLoopback } from './origin.ts';
+import { createTurnstile } from './turnstile.ts';
 
 export interface JwtOptions {
   /** HS256: a secret of at least 32 bytes, shared with whoever issues the tokens. One of these three is needed. */
@@ -46,6 +47,11 @@ export interface JwtVerifier {
 
 /** A header line of this size passes every common proxy. */
 export const TOKEN_BYTES_MAX = 8 * 1024;
+/**
+ * Signatures that are verified at once. They use the threads that write the log; when thousands reconnect, those must
+ * not stand in line behind thousands of signatures.
+ */
+const VERIFYING_MAX = 2;
 export const CLOCK_TOLERANCE_MS = 5_000;
 
 export async function createJwtVerifier(options: JwtOptions, env: Env, onFailure: OnJwksFailure): Promise<JwtVerifier> {
@@ -67,21 +73,25 @@ export async function createJwtVerifier(options: JwtOptions, env: Env, onFailure
     ...(options.type !== undefined && { typ: options.type }),
   };
 
+  const turnstile = createTurnstile(VERIFYING_MAX);
+
   async function payloadOf(token: string): Promise<JWTPayload> {
     const now: JWTVerifyOptions = { ...checks, currentDate: new Date(env.now()) };
+    let leave = (): void => {};
+    const key: JWTVerifyGetKey = async (header, input) => {
+      // Waiting for a provider's keys takes no place: only the signature does.
+      const found = await source.key(header, input);
+      leave = await turnstile.enter();
+      return found;
+    };
     try {
-      return (await jwtVerify(token, source.key, now)).payload;
+      return (await jwtVerify(token, key, now)).payload;
     } catch (error) {
       if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
-      // A token without `kid`: any of the keys that fit may have signed it.
-      for await (const key of error) {
-        try {
-          return (await jwtVerify(token, key, now)).payload;
-        } catch (inner) {
-          if (!(inner instanceof errors.JWSSignatureVerificationFailed)) throw inner;
-        }
-      }
-      throw new errors.JWSSignatureVerificationFailed();
+      leave = await turnstile.enter();
+      return await anyOf(error, token, now);
+    } finally {
+      leave();
     }
   }
 
@@ -98,6 +108,22 @@ export async function createJwtVerifier(options: JwtOptions, env: Env, onFailure
       }
     },
   };
+}
+
+/** A token without `kid`: any of the keys that fit may have signed it. */
+async function anyOf(
+  keys: errors.JWKSMultipleMatchingKeys,
+  token: string,
+  options: JWTVerifyOptions,
+): Promise<JWTPayload> {
+  for await (const key of keys) {
+    try {
+      return (await jwtVerify(token, key, options)).payload;
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    }
+  }
+  throw new errors.JWSSignatureVerificationFailed();
 }
 
 async function openSource(options: JwtOptions, env: Env, onFailure: OnJwksFailure): Promise<KeySource> {
