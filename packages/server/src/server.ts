@@ -100,7 +100,7 @@ export async function createServer<const C extends Contract = Contract>(
   const backbones = await openBackbones({
     config,
     logger,
-    health,
+    onLog,
     onVerdict: (ticket, verdict) => hub.onVerdict(ticket, verdict),
     onTrouble: observer.viewTrouble,
   });
@@ -125,6 +125,7 @@ export async function createServer<const C extends Contract = Contract>(
       observer.authenticating(session.connection.transport, () => identify(session, token)),
     isSameParty,
     admit,
+    isLogUp: () => health.isLogUp,
     about: {
       pingMs: config.pingMs,
       server: serverName,
@@ -184,6 +185,12 @@ export async function createServer<const C extends Contract = Contract>(
     const refused = (code: Code, message: string, path: string): string =>
       observer.requestRefused({ code, message }, path);
     return createFront({ api, webSockets, origins, roomFor, refused });
+  }
+
+  /** Whoever is connected is told that what is shown may be stale, or is true again (CLS-1). */
+  function onLog(state: 'down' | 'up'): void {
+    health.setLog(state);
+    for (const session of hub.sessions) if (session.identity !== undefined) session.send({ op: 'log', state });
   }
 
   async function identify(session: Session, token: string | undefined): Promise<Identity> {

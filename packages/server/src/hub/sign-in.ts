@@ -15,6 +15,8 @@ export interface SignInHost {
   isSameParty(a: Identity, b: Identity): boolean;
   /** A session has an identity now; a refusal turns it away (a limit on sessions of one user). */
   admit(session: Session, identity: Identity): Refusal | undefined;
+  /** False: sessions that begin now are told that the log is down (CLS-1). */
+  isLogUp(): boolean;
   readonly about: About;
 }
 
@@ -82,6 +84,7 @@ export class SignIn {
           session.instance = frame.instance;
           this.begin(session, identity);
           this.#replies.ok(session, frame.id, this.about(session));
+          this.tellLog(session);
         }
         release();
       },
@@ -97,6 +100,11 @@ export class SignIn {
   begin(session: Session, identity: Identity): void {
     session.identity = identity;
     this.#watchExpiry(session, identity);
+  }
+
+  /** A session that begins while the log is down learns of it at once. */
+  tellLog(session: Session): void {
+    if (!this.#host.isLogUp()) session.send({ op: 'log', state: 'down' });
   }
 
   /** The members of the `ok` of `hello`, and of `ready` on a stream (HEL-2, SSE-3). */

@@ -5,7 +5,6 @@ import type { Log } from '../log/log.ts';
 import { createLog, parseLogAddress } from '../log/registry.ts';
 import type { ResolvedConfig } from '../ops/config.ts';
 import { defaultRetention } from '../ops/config-namespaces.ts';
-import type { Health } from '../ops/health.ts';
 import type { Logger } from '../ops/logger.ts';
 import { createView, type LogView, type ViewTrouble } from '../view/log-view.ts';
 import { LevelStore } from '../view/store-level.ts';
@@ -25,11 +24,12 @@ export interface Backbones {
 export async function openBackbones(parts: {
   readonly config: ResolvedConfig;
   readonly logger: Logger;
-  readonly health: Health;
+  /** The log takes no records any more, or takes them again. */
+  readonly onLog: (state: 'down' | 'up') => void;
   readonly onVerdict: (ticket: string, verdict: Verdict) => void;
   readonly onTrouble: (trouble: ViewTrouble) => void;
 }): Promise<Backbones> {
-  const { config, logger, health } = parts;
+  const { config, logger } = parts;
   const retention = (namespace: string): Retention =>
     config.namespaces[namespace]?.retention ?? config.otherwise?.retention ?? defaultRetention;
 
@@ -41,11 +41,11 @@ export async function openBackbones(parts: {
           logger.log('log.repaired', { path: event.file, bytes: event.bytes });
           break;
         case 'write_failed':
-          health.setLog('down');
+          parts.onLog('down');
           logger.log('log.down', { message: event.error.message });
           break;
         case 'write_recovered':
-          health.setLog('up');
+          parts.onLog('up');
           logger.log('log.up');
           break;
         case 'removal_failed':

@@ -170,6 +170,7 @@ export function createEventStreams(parts: {
     );
     const places = outcomes.map((outcome) => ('answer' in outcome ? outcome.answer.cursor : ''));
     session.sendChunk(event('ready', JSON.stringify({ channels, ...about }), single ? places[0] : undefined));
+    commands.signIn.tellLog(session);
     if (asked.isGet && !single) {
       session.beforeWrite = () => idBlock(placesNow(session, asked.items, places));
     }

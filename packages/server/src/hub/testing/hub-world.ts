@@ -73,6 +73,7 @@ export class World {
       authenticate: () => Promise.resolve({ kind: 'anonymous', roles: [] } satisfies Identity),
       isSameParty: () => true,
       admit: () => undefined,
+      isLogUp: () => true,
       about: {
         pingMs: 25_000,
         server: 'test/0',
