@@ -1,0 +1,43 @@
+/** The two contenders of append: a Tideway server, and the floor program that only parses, syncs and answers. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Appender, type AppenderOptions } from './appender.ts';
+import { Child } from './child.ts';
+import { newAppender, newDataFolder, removeDataFolder, startTideway } from './tideway.ts';
+
+export type AppendLoad = Omit<AppenderOptions, 'port' | 'path' | 'protocol' | 'hello'>;
+
+export interface AppendServer {
+  readonly pid: number;
+  /** A generator for this server, not started yet. */
+  appender(load: AppendLoad): Appender;
+  stop(): Promise<void>;
+}
+
+export async function startTidewayAppend(): Promise<AppendServer> {
+  const dataFolder = newDataFolder();
+  const server = await startTideway({ dataFolder });
+  return {
+    pid: server.pid,
+    appender: (load) => newAppender(server.port, load),
+    async stop() {
+      await server.child.stop();
+      removeDataFolder(dataFolder);
+    },
+  };
+}
+
+export async function startFloorAppend(): Promise<AppendServer> {
+  const folder = newDataFolder();
+  const program = join(import.meta.dirname, 'floors', 'append-floor.ts');
+  const child = new Child(process.execPath, [program, join(folder, 'log')], { name: 'append floor' });
+  const { port } = await child.next('ready');
+  return {
+    pid: child.pid,
+    appender: (load) => new Appender({ ...load, port: Number(port), path: '/' }),
+    async stop() {
+      await child.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

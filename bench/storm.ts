@@ -1,0 +1,164 @@
+/**
+ * A resume storm: a server starts on a folder of records, a few sessions append all the while, and then thousands of
+ * clients connect at once, say hello, resume from a place 100 records back and are served the rest. It is over when
+ * every client has every record; then each channel gets one more, which all must get too: they are live.
+ *
+ * At most 256 connections are on their way at a time, so that it is the server that is measured and not the kernel's
+ * queue of new connections. Each measurement starts a fresh process on a copy of the same folder: caches of the process
+ * are cold, as after the restart that makes such a storm.
+ */
+import { cpSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as after } from 'node:timers/promises';
+import type { TokenIssuer } from './json-web-token.ts';
+import { Meter } from './meter.ts';
+import { processRssBytes } from './proc.ts';
+import { Receiver } from './receiver.ts';
+import type { Sample } from './scenario.ts';
+import {
+  helloText,
+  newAppender,
+  newDataFolder,
+  removeDataFolder,
+  startTideway,
+  subscribeText,
+  tidewayDialect,
+  type Tideway,
+} from './tideway.ts';
+
+export const recordsBehind = 100;
+const payloadBytes = 100;
+const prefix = 'bench:resume-';
+
+export interface Prepared {
+  readonly dataFolder: string;
+  /** By channel: the place after its first record. */
+  readonly cursors: readonly string[];
+}
+
+/** A folder whose channels hold one record and then as many as the clients will be behind, the channels in turn. */
+export async function prepareStorm(channels: number): Promise<Prepared> {
+  const dataFolder = newDataFolder();
+  const server = await startTideway({ dataFolder });
+  const cursorsPath = join(dataFolder, 'cursors.txt');
+  const connections = Math.min(10, channels);
+  const appender = newAppender(server.port, {
+    channel: prefix,
+    channels,
+    connections,
+    payloadBytes,
+    pace: { window: 50 },
+    records: channels * (recordsBehind + 1),
+    cursorsPath,
+  });
+  try {
+    await appender.ready();
+    appender.go();
+    await appender.done(300_000);
+  } finally {
+    await appender.stop();
+    await server.child.stop();
+  }
+  return { dataFolder, cursors: readFileSync(cursorsPath, 'utf8').trim().split('\n') };
+}
+
+export interface Storm {
+  readonly prepared: Prepared;
+  readonly clients: number;
+  /** Verify a token in every hello. */
+  readonly issuer?: TokenIssuer;
+}
+
+function startServer(dataFolder: string, issuer: TokenIssuer | undefined): Promise<Tideway> {
+  if (!issuer) return startTideway({ dataFolder });
+  const namespaces = { bench: { subscribe: 'user', append: 'user', history: 'user' } };
+  const env = { TIDEWAY_AUTH_JWT_PUBLIC_KEY: issuer.publicKey, TIDEWAY_NAMESPACES: JSON.stringify(namespaces) };
+  return startTideway({ dataFolder, command: 'serve', env });
+}
+
+export async function measureStorm(storm: Storm): Promise<Sample> {
+  const { prepared, issuer } = storm;
+  const dataFolder = newDataFolder();
+  cpSync(prepared.dataFolder, dataFolder, { recursive: true });
+  const server = await startServer(dataFolder, issuer);
+  const token = issuer?.tokenOf('bench-appender');
+  const others = newAppender(server.port, {
+    channel: 'bench:others-',
+    channels: 4,
+    connections: 4,
+    payloadBytes,
+    pace: { ratePerSecond: 1_000 },
+    ...(token === undefined ? {} : { token }),
+  });
+  try {
+    await others.ready();
+    others.go();
+    await after(1_500);
+    await others.lap();
+    await after(3_000);
+    const before = await others.lap();
+    const meter = new Meter(server.pid, [others.pid]);
+    const receiver = new Receiver({
+      port: server.port,
+      connections: storm.clients,
+      opening: 256,
+      dialect: tidewayDialect(scriptsOf(storm)),
+    });
+    try {
+      const there = await receiver.until(storm.clients * recordsBehind);
+      const during = await others.lap();
+      const spent = meter.read();
+      if (there.least !== recordsBehind || there.most !== recordsBehind) {
+        throw new Error(`clients got ${there.least} to ${there.most} records, not ${recordsBehind} each`);
+      }
+      await receiver.ready();
+      await proveLive(storm, server, receiver, token);
+      const beforeMs = before.latencyMs?.p99 ?? Number.NaN;
+      const duringMs = during.latencyMs?.p99 ?? Number.NaN;
+      return {
+        clients: storm.clients,
+        allThereMs: there.sinceOpenMs,
+        serverCpuMs: spent.serverMs,
+        acksBeforeP99Ms: beforeMs,
+        acksDuringP99Ms: duringMs,
+        acksRatio: duringMs / beforeMs,
+        rssMb: processRssBytes(server.pid) / 1e6,
+        generatorPercent: (100 * there.cpuMs) / there.sinceOpenMs,
+        otherPercent: spent.otherPercent,
+      };
+    } finally {
+      await receiver.stop();
+    }
+  } finally {
+    await others.stop();
+    await server.child.stop();
+    removeDataFolder(dataFolder);
+  }
+}
+
+function scriptsOf({ prepared, clients, issuer }: Storm): string[][] {
+  const { cursors } = prepared;
+  return Array.from({ length: clients }, (_, client) => [
+    helloText(`client-${client}`, issuer?.tokenOf(`user-${client}`)),
+    subscribeText(`${prefix}${client % cursors.length}`, cursors[client % cursors.length]),
+  ]);
+}
+
+async function proveLive(storm: Storm, server: Tideway, receiver: Receiver, token: string | undefined): Promise<void> {
+  const channels = storm.prepared.cursors.length;
+  const appender = newAppender(server.port, {
+    channel: prefix,
+    channels,
+    payloadBytes,
+    pace: { window: 20 },
+    records: channels,
+    ...(token === undefined ? {} : { token }),
+  });
+  try {
+    await appender.ready();
+    appender.go();
+    await Promise.all([appender.done(), receiver.until(storm.clients * (recordsBehind + 1))]);
+  } finally {
+    await appender.stop();
+  }
+}

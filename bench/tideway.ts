@@ -1,0 +1,140 @@
+/** A Tideway server as a process of the bench, started from source as `npm start` starts it, and how to speak to it. */
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Appender, type AppenderOptions } from './appender.ts';
+import { Child } from './child.ts';
+import type { FanOutServer, StartFanOut } from './fan-out.ts';
+import { outFolder } from './floors/compile.ts';
+import type { Dialect } from './receiver.ts';
+
+const repository = join(import.meta.dirname, '..');
+const sourceMain = join(repository, 'packages/server/src/cli/main.ts');
+const packedMain = join(repository, 'packages/server/dist/cli/main.js');
+
+/** Why the server cannot be measured; `undefined` when it can. */
+export function missingTideway(packed = false): string | undefined {
+  if (packed) return existsSync(packedMain) ? undefined : 'it is not built: npm run build';
+  return existsSync(sourceMain) ? undefined : 'the server has no command line yet';
+}
+
+/** A new folder for a server's data, on the disk the checkout is on: a system's /tmp may be memory. */
+export function newDataFolder(): string {
+  mkdirSync(outFolder, { recursive: true });
+  return mkdtempSync(join(outFolder, 'data-'));
+}
+
+export function removeDataFolder(path: string): void {
+  rmSync(path, { recursive: true, force: true });
+}
+
+export interface TidewayOptions {
+  readonly dataFolder: string;
+  /** `dev` lets anyone do anything; `serve` does as its environment says. */
+  readonly command?: 'dev' | 'serve';
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Arguments of Node itself. */
+  readonly nodeArgs?: readonly string[];
+  readonly packed?: boolean;
+}
+
+export interface Tideway {
+  readonly child: Child;
+  readonly pid: number;
+  readonly port: number;
+  /** From the start of the process to its `ready`. */
+  readonly startMs: number;
+}
+
+export async function startTideway(options: TidewayOptions): Promise<Tideway> {
+  const startedMs = performance.now();
+  const nodeArgs = [...(options.nodeArgs ?? []), ...(options.packed ? [] : ['--conditions=tideway-source'])];
+  const main = options.packed ? packedMain : sourceMain;
+  const command = [options.command ?? 'dev', '--port', '0', '--data', options.dataFolder, '--json'];
+  const child = new Child(process.execPath, [...nodeArgs, main, ...command, ...(options.args ?? [])], {
+    name: 'Tideway',
+    ...(options.env === undefined ? {} : { env: options.env }),
+  });
+  try {
+    const { url } = await child.next('ready');
+    const startMs = performance.now() - startedMs;
+    return { child, pid: child.pid, port: Number(new URL(String(url)).port), startMs };
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+}
+
+const wire = { path: '/v1/ws', protocol: 'tideway.v1' } as const;
+
+export function helloText(instance: string, token?: string): string {
+  return JSON.stringify({ op: 'hello', id: 1, instance, ...(token === undefined ? {} : { token }), client: 'bench/1' });
+}
+
+export function subscribeText(channel: string, from = 'now'): string {
+  return JSON.stringify({ op: 'subscribe', id: 2, channel, from });
+}
+
+/** Connections that say these frames (a `hello` and a `subscribe`, both with an `ok`) and then count records. */
+export function tidewayDialect(scripts: readonly (readonly string[])[]): Dialect {
+  return {
+    ...wire,
+    scripts,
+    ready: { prefix: '{"op":"ok"', count: 2 },
+    countPrefix: '{"op":"record"',
+    ping: { prefix: '{"op":"ping"', pong: '{"op":"pong"}' },
+    failPrefix: '{"op":"error"',
+  };
+}
+
+export function newAppender(
+  port: number,
+  options: Omit<AppenderOptions, 'port' | 'path' | 'protocol' | 'hello'> & { readonly token?: string },
+): Appender {
+  return new Appender({ ...options, ...wire, port, hello: helloText('bench-appender', options.token) });
+}
+
+/** The channels of fan-out: one name, or numbered ones where there are several. */
+function channelName(channels: number, number: number): string {
+  return channels === 1 ? 'bench:fan-out' : `bench:fan-out-${number}`;
+}
+
+export const startTidewayFanOut: StartFanOut = async ({ channels }) => {
+  const dataFolder = newDataFolder();
+  const server = await startTideway({ dataFolder });
+  const scripts = Array.from({ length: channels }, (_, number) => [
+    helloText(`bench-${number}`),
+    subscribeText(channelName(channels, number)),
+  ]);
+  return fanOutServer(server, dataFolder, channels, tidewayDialect(scripts));
+};
+
+function fanOutServer(server: Tideway, dataFolder: string, channels: number, dialect: Dialect): FanOutServer {
+  return {
+    pid: server.pid,
+    port: server.port,
+    dialect,
+    async prepare(plan) {
+      const appender = newAppender(server.port, {
+        channel: channels === 1 ? 'bench:fan-out' : 'bench:fan-out-',
+        ...(channels === 1 ? {} : { channels }),
+        payloadBytes: plan.payloadBytes,
+        pace: plan.hz > 0 ? { ratePerSecond: plan.hz * plan.burst, burst: plan.burst } : { lockstep: plan.burst },
+        records: plan.ticks * plan.burst,
+      });
+      await appender.ready();
+      return {
+        generators: [appender.pid],
+        async send() {
+          appender.go();
+          await appender.done();
+        },
+        close: () => appender.stop(),
+      };
+    },
+    async stop() {
+      await server.child.stop();
+      removeDataFolder(dataFolder);
+    },
+  };
+}
