@@ -6,6 +6,13 @@ import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { WebSocket } from 'ws';
 
+/** A frame that wants an answer. */
+export interface Request {
+  readonly op: string;
+  readonly id: number;
+  readonly [name: string]: unknown;
+}
+
 export interface Frame {
   readonly op: string;
   readonly id?: number;
@@ -36,7 +43,7 @@ export class Peer {
   }
 
   /** The answer to a request. */
-  async ask(t: TestContext, frame: { readonly id: number }, payload?: string): Promise<Frame> {
+  async ask(t: TestContext, frame: Request, payload?: string): Promise<Frame> {
     this.send(frame, payload);
     return t.waitFor(() => this.frames.find(({ id }) => id === frame.id) ?? assert.fail('no answer'), DEADLINE);
   }
@@ -64,7 +71,7 @@ export async function join(
     id: 1,
     instance: 'i',
     ...(token !== undefined && { token }),
-  } as never);
+  });
   assert.equal(hello.op, 'ok', JSON.stringify(hello));
   return peer;
 }

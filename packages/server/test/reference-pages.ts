@@ -48,7 +48,7 @@ const groups: readonly { readonly title: string; readonly text?: string; readonl
 function defaultOf(setting: Setting): string {
   if (!('default' in setting) || setting.default === undefined) return '';
   const value = setting.default;
-  if (typeof value === 'number') return showNumber((setting as Extract<Setting, { min: number }>).kind, value);
+  if (typeof value === 'number') return showNumber(setting.kind, value);
   if (Array.isArray(value)) return value.length === 0 ? 'none' : value.join(', ');
   return `\`${String(value)}\``;
 }

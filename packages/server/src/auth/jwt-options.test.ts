@@ -16,8 +16,8 @@ function verifier(options: JwtOptions) {
 
 describe('options that are refused at start', () => {
   const spki = { type: 'spki', format: 'pem' } as const;
-  const p384 = generateKeyPairSync('ec', { namedCurve: 'secp384r1' }).publicKey.export(spki) as string;
-  const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export(spki) as string;
+  const p384 = generateKeyPairSync('ec', { namedCurve: 'secp384r1' }).publicKey.export(spki);
+  const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export(spki);
   const table: readonly [string, () => JwtOptions, RegExp][] = [
     ['no key at all', () => ({}), /exactly one of secret, publicKey and jwks/],
     ['two keys', () => ({ secret: TEST_SECRET, publicKey: rsa.publicPem }), /exactly one of/],

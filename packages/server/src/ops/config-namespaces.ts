@@ -7,7 +7,7 @@ import type { Permission } from '../auth/identity.ts';
 import type { Who } from '../auth/permissions.ts';
 import type { Retention } from '../view/view.ts';
 import { isObject, refuseUnknown } from './config-objects.ts';
-import type { Setting } from './config-schema.ts';
+import type { Kinds, Setting } from './config-schema.ts';
 import { checkValue, parseValue, type Problem, show } from './config-values.ts';
 
 /** What a configuration says about one namespace. Nobody may what is not stated. */
@@ -98,6 +98,8 @@ export const namespaceSettings = {
   },
 } as const satisfies Readonly<Record<string, Setting>>;
 
+type NamespaceSettings = typeof namespaceSettings;
+
 /** What a channel keeps at least, where its namespace does not say. */
 export const defaultRetention: Retention = {
   records: namespaceSettings['retention.records'].default,
@@ -180,17 +182,19 @@ function resolveNamespace(
     });
 
   /** The checked value, or the default. */
-  function value<T>(key: keyof typeof namespaceSettings): T | undefined {
+  function value<K extends keyof NamespaceSettings>(key: K): Kinds[NamespaceSettings[K]['kind']] | undefined {
+    type Value = Kinds[NamespaceSettings[K]['kind']];
     const setting: Setting = namespaceSettings[key];
     const [outer, inner] = key.split('.') as [string, string?];
     const given = inner === undefined ? options[outer] : isObject(retention) ? retention[inner] : undefined;
     if (given === undefined || given === null)
-      return ('default' in setting ? setting.default : undefined) as T | undefined;
+      return ('default' in setting ? setting.default : undefined) as Value | undefined;
     // A namespace may come out of an environment variable, where `1 MiB` and `24h` are as welcome as anywhere.
     const read = typeof given === 'string' ? parseValue(setting, given) : given;
     const problem = checkValue(`${prefix}.${key}`, setting, read);
     if (problem !== undefined) problems.push(problem);
-    return read as T;
+    // What the check let pass is of its setting's kind; after a problem nobody sees it.
+    return read as Value;
   }
 
   const who: { [P in (typeof whoKeys)[number]]?: Who } = {};
@@ -201,19 +205,20 @@ function resolveNamespace(
     if (problem !== undefined) problems.push(problem);
     else who[key] = given as Who;
   }
-  const payload = value<PayloadKind>('payload');
-  const bytes = value<number>('retention.bytes');
+  // One of the choices of the table.
+  const payload = value('payload') as PayloadKind | undefined;
+  const bytes = value('retention.bytes');
   return {
     ...who,
     ...(payload !== undefined && { payload }),
-    recordBytes: value<number>('recordBytes') ?? defaults.recordBytes,
+    recordBytes: value('recordBytes') ?? defaults.recordBytes,
     retention: {
-      records: value<number>('retention.records'),
-      ageMs: value<number>('retention.ageMs'),
+      records: value('retention.records'),
+      ageMs: value('retention.ageMs'),
       ...(bytes !== undefined && { bytes }),
     },
-    durable: value<boolean>('durable') ?? true,
-    noStore: value<boolean>('noStore') ?? false,
+    durable: value('durable') ?? true,
+    noStore: value('noStore') ?? false,
   };
 }
 

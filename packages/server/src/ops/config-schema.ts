@@ -247,7 +247,8 @@ export type SettingKey = keyof typeof settings;
 
 export const settingKeys = Object.keys(settings) as SettingKey[];
 
-type Kinds = {
+/** What a value of each kind is in code. */
+export type Kinds = {
   text: string;
   list: readonly string[];
   choice: string;

@@ -69,8 +69,8 @@ export function mergeConfig(sources: {
   }
 
   if (problems.length > 0) throw new ConfigError(problems);
-  // A copy of a ServerOptions with values put at keys of the table; resolveConfig checks every one of them.
-  return { options: options as ServerOptions, origins, warnings: misspelt(environment) };
+  // `resolveConfig` checks every one of the values put in.
+  return { options, origins, warnings: misspelt(environment) };
 }
 
 function misspelt(environment: Readonly<Record<string, string | undefined>>): string[] {

@@ -151,8 +151,11 @@ export function showNumber(kind: Extract<Setting, { min: number }>['kind'], valu
 }
 
 function inUnits(value: number, units: readonly (readonly [string, number])[]): string {
-  const [name, size] =
-    units.find(([, size]) => value >= size && value % size === 0) ?? (units.at(-1) as readonly [string, number]);
+  // The last unit is 1 and divides everything.
+  const [name, size] = units.find(([, size]) => (value >= size || size === 1) && value % size === 0) as readonly [
+    string,
+    number,
+  ];
   return `${(value / size).toLocaleString('en-US')} ${name}`;
 }
 

@@ -99,7 +99,7 @@ export function resolveConfig(options: ServerOptions = {}): ResolvedConfig {
   const problems: Problem[] = [];
   refuseUnknownKeys(options, problems);
   const v = settingValues(options, problems);
-  const development = v.development === true;
+  const { development } = v;
   const namespaces = resolveNamespaces(v.namespaces, { recordBytes: v['limits.recordBytes'], development }, problems);
   checkTogether(options, v, namespaces, problems);
   if (problems.length > 0) throw new ConfigError(problems);

@@ -168,7 +168,8 @@ function sessionFields(session: Session): LogFields {
 
 function errorFields(error: unknown, message?: string): LogFields {
   if (error === undefined) return { message };
-  if (!(error instanceof Error)) return { message: message ?? String(error) };
+  if (!(error instanceof Error))
+    return { message: message ?? `something was thrown that is no Error: ${typeof error}` };
   return { message: message === undefined ? error.message : `${message}: ${error.message}`, stack: error.stack };
 }
 

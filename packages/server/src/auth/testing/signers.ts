@@ -29,8 +29,8 @@ export function createPairSigner(algorithm: 'RS256' | 'ES256' | 'EdDSA', kid: st
   return {
     algorithm,
     kid,
-    publicPem: publicKey.export({ type: 'spki', format: 'pem' }) as string,
-    privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    publicPem: publicKey.export({ type: 'spki', format: 'pem' }),
+    privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }),
     jwk: { ...(createPublicKey(privateKey).export({ format: 'jwk' }) as JWK), kid, alg: algorithm, use: 'sig' },
     sign: (claims, header = { kid }) =>
       new SignJWT(claims)
