@@ -1,13 +1,13 @@
 /**
  * Takes the README's figures from the newest recorded run of the bench: what stands between `<!-- figures -->` and
- * `<!-- /figures -->` is made from bench/results and by nobody's hand. `node scripts/readme-figures.ts` writes it;
+ * `<!-- /figures -->` is made from bench/results and by nobody's hand. `node bench/readme-figures.ts` writes it;
  * readme-figures.test.ts fails when the two disagree.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { newestResults } from '../bench/record.ts';
-import type { Recorded } from '../bench/scenario.ts';
-import { median, ratios, shown } from '../bench/stats.ts';
+import { newestResults } from './record.ts';
+import type { Recorded } from './scenario.ts';
+import { median, ratios, shown } from './stats.ts';
 
 const opening = '<!-- figures -->';
 const closing = '<!-- /figures -->';

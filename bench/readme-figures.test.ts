@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { newestResults } from '../bench/record.ts';
-import type { CaseResult, Recorded } from '../bench/scenario.ts';
+import { newestResults } from './record.ts';
+import type { CaseResult, Recorded } from './scenario.ts';
 import { figuresText, readmePath, withFigures } from './readme-figures.ts';
 
 function caseOf(name: string, metrics: Readonly<Record<string, Readonly<Record<string, number[]>>>>): CaseResult {
@@ -79,5 +79,5 @@ test('the README’s figures are those of the newest recorded run', (t) => {
   }
   const newest = newestResults();
   assert.ok(newest, 'the README has figures, but no run is recorded in bench/results');
-  assert.equal(readme, withFigures(readme, newest), 'node scripts/readme-figures.ts writes them');
+  assert.equal(readme, withFigures(readme, newest), 'node bench/readme-figures.ts writes them');
 });
