@@ -15,7 +15,7 @@ export const KEY_PREFIX = 'tw_key_';
 export interface ApiKey {
   /** Names the back end in logs and errors. */
   readonly name: string;
-  /** SHA-256 of the whole key, in hex; `tideway token key` prints it. */
+  /** SHA-256 of the whole key, in hex; `createKey` makes both. */
   readonly sha256: string;
   /** The user its records are stored under; absent: none. */
   readonly user?: string;
