@@ -205,15 +205,11 @@ export async function createServer<const C extends Contract = Contract>(
   }
 
   /** A limit on the sessions of one user turns the newest away. */
-  function admit(session: Session, identity: Identity): Refusal | undefined {
+  function admit(_session: Session, identity: Identity): Refusal | undefined {
     const { user } = identity;
     const max = config.limits.sessionsPerUser;
-    if (user === undefined) return undefined;
-    let count = 0;
-    for (const other of hub.sessions) if (other !== session && other.identity?.user === user) count++;
-    return count < max
-      ? undefined
-      : { code: 'limit_exceeded', message: `a user has at most ${max} sessions on a node` };
+    if (user === undefined || hub.sessionsOf(user) < max) return undefined;
+    return { code: 'limit_exceeded', message: `a user has at most ${max} sessions on a node` };
   }
 
   function roomFor(): Refusal | undefined {

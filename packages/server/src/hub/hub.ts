@@ -3,6 +3,7 @@
  * and sessions write. What one frame of a client does is `commands.ts`.
  */
 import type { Code, PayloadKind } from '@tideway/protocol';
+import type { Identity } from '../auth/identity.ts';
 import { randomId, type Env } from '../env.ts';
 import type { Log, PhysicalRecord } from '../log/log.ts';
 import type { Verdict, View } from '../view/view.ts';
@@ -39,6 +40,8 @@ export class Hub implements LiveChannelHost, SessionHost {
   readonly policy: Policy;
   readonly figures = new HubFigures();
   readonly sessions = new Set<Session>();
+  /** Sessions of each user. */
+  readonly #users = new Map<string, number>();
   /** Appends that were answered as stored, and how long those took from arrival to answer, together. */
   appended = 0;
   commits = 0;
@@ -142,9 +145,27 @@ export class Hub implements LiveChannelHost, SessionHost {
     return session;
   }
 
+  /** The session is somebody from now on; a refreshed identity is the same party's. */
+  identified(session: Session, identity: Identity): void {
+    const { user } = identity;
+    if (session.identity === undefined && user !== undefined) this.#users.set(user, this.sessionsOf(user) + 1);
+    session.identity = identity;
+  }
+
+  /** How many sessions a user has on this node. */
+  sessionsOf(user: string): number {
+    return this.#users.get(user) ?? 0;
+  }
+
   /** The connection is gone, whoever ended it. */
   closed(session: Session, code: Code | 'peer'): void {
     if (!this.sessions.delete(session)) return;
+    const user = session.identity?.user;
+    if (user !== undefined) {
+      const left = this.sessionsOf(user) - 1;
+      if (left > 0) this.#users.set(user, left);
+      else this.#users.delete(user);
+    }
     for (const subscription of session.subscriptions.values()) this.#drop(subscription);
     session.subscriptions.clear();
     session.behind.clear();

@@ -98,7 +98,7 @@ export class SignIn {
 
   /** The session is somebody from now on. */
   begin(session: Session, identity: Identity): void {
-    session.identity = identity;
+    this.#hub.identified(session, identity);
     this.#watchExpiry(session, identity);
   }
 
