@@ -172,7 +172,7 @@ export async function createServer<const C extends Contract = Contract>(
       commands,
       streams,
       longReads,
-      authenticator,
+      authenticate: (credentials) => observer.authenticating('http', () => authenticator.authenticate(credentials)),
       origins,
       tickets,
       health,

@@ -30,7 +30,7 @@ export function createHttpApi(parts: {
   readonly commands: Commands;
   readonly streams: EventStreams;
   readonly longReads: LongReads;
-  readonly authenticator: Authenticator;
+  readonly authenticate: Authenticator['authenticate'];
   readonly origins: OriginPolicy;
   readonly tickets: Tickets;
   readonly health: Health;
@@ -139,7 +139,7 @@ export function createHttpApi(parts: {
   async function identify(exchange: Exchange, cookies: boolean): Promise<Identity> {
     const ticket = exchange.path === '/v1/events' && exchange.method === 'GET' ? exchange.maybe('ticket') : undefined;
     if (ticket !== undefined) return tickets.verify(ticket, exchange.query.getAll('channel'));
-    return await parts.authenticator.authenticate({
+    return await parts.authenticate({
       ...(cookies ? { cookie: exchange.header('cookie') } : {}),
       headers: exchange.request.headers,
       remoteAddress: exchange.request.socket?.remoteAddress,
