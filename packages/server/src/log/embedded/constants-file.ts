@@ -1,6 +1,6 @@
 /** The log's constants beside its data: `log.json`, made once, whole or not at all. */
 import { join } from 'node:path';
-import type { Disk } from './disk.ts';
+import { writeWhole, type Disk } from './disk.ts';
 import { LOG_FORMAT } from './segment-format.ts';
 
 export const CONSTANTS_FILE = 'log.json';
@@ -49,7 +49,7 @@ export async function writeConstants(disk: Disk, folder: string, { epoch, window
   const path = join(folder, CONSTANTS_FILE);
   const file = await disk.create(`${path}.new`);
   try {
-    await file.write(Buffer.from(`${JSON.stringify({ format: LOG_FORMAT, epoch, window })}\n`), 0);
+    await writeWhole(file, Buffer.from(`${JSON.stringify({ format: LOG_FORMAT, epoch, window })}\n`), 0);
   } finally {
     await file.close();
   }

@@ -67,6 +67,12 @@ export class WriteError extends Error {
   }
 }
 
+/** Writes all of it in one call, or rejects with a `WriteError`. */
+export async function writeWhole(file: DiskFile, bytes: Buffer, at: number): Promise<void> {
+  const taken = await file.write(bytes, at);
+  if (taken < bytes.length) throw new WriteError(new Error(`only ${taken} of ${bytes.length} bytes were taken`), false);
+}
+
 const OPEN = promisify(openFile);
 const CLOSE = promisify(closeFile);
 const STAT = promisify(fstat);

@@ -35,6 +35,8 @@ export async function openFolder(options: FolderOptions): Promise<OpenedFolder> 
   const unlock = await disk.lock(folder, 'write');
   try {
     const stored = await readConstants(disk, folder);
+    // A killed process may have made them and not come to sync their name.
+    if (stored !== undefined) await disk.syncFolder(folder);
     return { ...(stored === undefined ? await create(options) : await recover(options, stored)), unlock };
   } catch (error) {
     unlock();

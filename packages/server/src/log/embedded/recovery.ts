@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { TAG_LOWEST } from '@tideway/protocol';
-import type { Disk, DiskFile } from './disk.ts';
+import { writeWhole, type Disk, type DiskFile } from './disk.ts';
 import { decodeSegmentHead, firstOfName, SEGMENT_HEAD_BYTES, segmentName, type SegmentHead } from './segment-format.ts';
 import { Segment } from './segment.ts';
 import { isTornWrite, scanSegment } from './segment-scan.ts';
@@ -148,10 +148,6 @@ async function recoverLast(
   for (const { first, offset } of scan.batches) last.noteBatch(first, offset);
   // The last batch may stand in the kernel's cache only, its sync failed or never come: written once more, it is
   // durable before anybody reads it. The bytes are the same, so a crash in the middle of it harms nothing.
-  if (scan.lastBatch !== undefined) {
-    const count = await file.write(scan.lastBatch.bytes, scan.lastBatch.offset);
-    if (count < scan.lastBatch.bytes.length)
-      throw new Error(`${last.path} cannot be written: only ${count} bytes were taken`);
-  }
+  if (scan.lastBatch !== undefined) await writeWhole(file, scan.lastBatch.bytes, scan.lastBatch.offset);
   return { newestTag: scan.lastBatch?.lastRecord.tag ?? last.head.previous?.tag ?? TAG_LOWEST, torn };
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { TAG_LOWEST } from '@tideway/protocol';
 import { TailError, type TailRecord } from '../log.ts';
 import { positionOf } from '../position.ts';
-import { WriteError, type Disk, type DiskFile } from './disk.ts';
+import { WriteError, writeWhole, type Disk, type DiskFile } from './disk.ts';
 import type { Recovered } from './recovery.ts';
 import {
   BATCH_HEAD_BYTES,
@@ -114,10 +114,7 @@ export class Segments {
     const first = segment.last + 1;
     encodeBatchHead({ first, count, bytes: batch.length - BATCH_HEAD_BYTES }, segment.head.salt, batch);
     try {
-      const taken = await this.#file.write(batch, segment.bytes);
-      if (taken < batch.length) {
-        throw new WriteError(new Error(`only ${taken} of ${batch.length} bytes were taken`), false);
-      }
+      await writeWhole(this.#file, batch, segment.bytes);
     } catch (error) {
       return this.#cut(error as Error);
     }
@@ -225,9 +222,7 @@ async function createSegment({ disk, folder }: SegmentsOptions, head: SegmentHea
   const path = join(folder, segmentName(head.first));
   const file = await disk.create(`${path}.new`);
   try {
-    const bytes = encodeSegmentHead(head);
-    const taken = await file.write(bytes, 0);
-    if (taken < bytes.length) throw new Error(`only ${taken} of ${bytes.length} bytes of ${path} were taken`);
+    await writeWhole(file, encodeSegmentHead(head), 0);
     await disk.rename(`${path}.new`, path);
     await disk.syncFolder(folder);
     return file;
