@@ -6,7 +6,6 @@ import type { PhysicalRecord, Position, Tag, TailRecord } from '../log/log.ts';
 import type { Channel, Channels } from './channels.ts';
 import { Fold } from './fold.ts';
 import { frameRecord } from './frame.ts';
-import { positionOf } from './packed-place.ts';
 import type { Verdict, VisibleRecord } from './view.ts';
 
 /** What a batch has done; called in this order, each channel's records at once. */
@@ -163,11 +162,6 @@ export class Applier {
       for (const { ticket, verdict, record } of verdicts) events.onVerdict(ticket, verdict, record);
     }
   }
-}
-
-/** True for a young record that no trim has taken away. */
-export function isAboveFloor(channel: Channel, record: VisibleRecord): boolean {
-  return record.position > positionOf(channel.floor);
 }
 
 function frameOf(record: PhysicalRecord, cursor: string, prev: string): Buffer {

@@ -55,7 +55,7 @@ export class Followers {
 /** Those who wait until a position is applied, each with a deadline. */
 export class Arrivals {
   readonly #env: Env;
-  #waiting: { readonly position: Position; readonly arrived: () => void }[] = [];
+  #waiting: { readonly position: Position; readonly end: (arrived: boolean) => void }[] = [];
 
   constructor(env: Env) {
     this.#env = env;
@@ -66,9 +66,9 @@ export class Arrivals {
     return new Promise((resolve) => {
       const one = {
         position,
-        arrived: () => {
+        end: (arrived: boolean) => {
           cancel();
-          resolve(true);
+          resolve(arrived);
         },
       };
       const cancel = this.#env.setTimer(deadlineMs, () => {
@@ -84,6 +84,11 @@ export class Arrivals {
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
     this.#waiting = waiting.filter((one) => one.position > position);
-    for (const one of waiting) if (one.position <= position) one.arrived();
+    for (const one of waiting) if (one.position <= position) one.end(true);
+  }
+
+  /** Nothing more will arrive. */
+  close(): void {
+    for (const one of this.#waiting.splice(0)) one.end(false);
   }
 }

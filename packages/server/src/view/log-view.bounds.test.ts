@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TidewayError } from '@tideway/protocol';
 import { MemoryLog } from '../log/memory/memory-log.ts';
 import { MemoryStore } from './store-memory.ts';
 import { FaultyStore } from './testing/faulty-store.ts';
@@ -72,4 +73,30 @@ test('channels that are not in use leave memory and come back as they were', asy
     );
   }
   await rig.view.close();
+});
+
+test('a closed view says so to who reads, and lets go of who waits', async () => {
+  const rig = await Rig.open(new MemoryStore());
+  const [cursor] = await rig.fill('chat:1', 1);
+  const waiting = rig.view.reach('chat:1', '1z', 60_000);
+  await rig.view.close();
+  assert.equal(await waiting, false);
+  await assert.rejects(
+    rig.view.read('chat:1', { after: cursor as string, limit: 1, bytes: 1 }),
+    (error) => error instanceof TidewayError && error.code === 'going_away',
+  );
+  await rig.view.close();
+});
+
+test('a view that is closed while its store cannot be opened ends, and so do its readers', async () => {
+  const faulty = new FaultyStore(new MemoryStore());
+  const rig = await Rig.open(faulty, { env: instantEnv() });
+  const cursors = await rig.fill('chat:1', 5);
+  await rig.view.flush();
+  faulty.isStuck = true;
+  faulty.faults.push('refuse');
+  await rig.fill('chat:2', 1);
+  await waitFor('a second complaint', () => rig.troubles.length > 1);
+  const reading = rig.view.read('chat:1', { before: cursors[4] as string, limit: 9, bytes: 9_999 });
+  await Promise.all([rig.view.close(), assert.rejects(reading, /closed/)]);
 });

@@ -61,6 +61,8 @@ class OnePartitionView implements LogView {
   #ageClock: AgeClock | undefined;
   #settleAgainMs = Number.NEGATIVE_INFINITY;
   #closed = false;
+  /** The view on its way to be made anew. */
+  #making: Promise<void> | undefined;
   readonly #events: ApplyEvents;
 
   constructor(options: ViewOptions) {
@@ -158,8 +160,12 @@ class OnePartitionView implements LogView {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#arrivals.close();
+    this.#serving.promise.catch(() => {});
+    this.#serving.reject(closedError());
+    await this.#making;
     if (this.#life !== undefined) await endLife(this.#life, true);
-    await this.#keeper.close();
+    await this.#keeper.end();
   }
 
   /** Begins a life from what the store holds; `before` answers from memory until the new one has come as far. */
@@ -202,7 +208,8 @@ class OnePartitionView implements LogView {
     }
     // Read from a freshly opened store, so the log may rely on it.
     if (found !== undefined) await log.settled(0, found.position);
-    if (!this.#closed) this.#serveWhenThere(life);
+    if (this.#closed) await endLife(life, false);
+    else this.#serveWhenThere(life);
   }
 
   async #attach(life: Life): Promise<void> {
@@ -317,7 +324,8 @@ class OnePartitionView implements LogView {
       await this.#begin(this.#life);
     };
     const attempt = (): void => {
-      again().catch((error: unknown) => {
+      if (this.#closed) return;
+      this.#making = again().catch((error: unknown) => {
         if (this.#closed) return;
         trouble(this.#options, 'store_failed', 'the view cannot be made anew yet, and tries again', error);
         this.#options.env.setTimer(RETRY_MS, attempt);
@@ -360,6 +368,7 @@ class OnePartitionView implements LogView {
   async #fromPages<T>(read: (pages: Pages) => Promise<T>): Promise<T> {
     for (;;) {
       await this.#serving.promise;
+      if (this.#closed) throw closedError();
       const life = this.#lifeNow();
       try {
         return await read(life.pages);
@@ -370,6 +379,10 @@ class OnePartitionView implements LogView {
       }
     }
   }
+}
+
+function closedError(): TidewayError {
+  return new TidewayError('going_away', 'the view is closed');
 }
 
 function awayError(cause?: unknown): TidewayError {

@@ -28,16 +28,32 @@ export function splitRun(channel: string, run: Buffer): VisibleRecord[] {
   return records;
 }
 
-export function joinFrames(records: readonly VisibleRecord[]): Buffer {
+/** The frames of a run alone: for who only moves them. */
+export function splitFrames(run: Buffer): { readonly frame: Buffer }[] {
+  const frames: { readonly frame: Buffer }[] = [];
+  for (let at = 0; at < run.length;) {
+    const length = frameLength(run, at);
+    frames.push({ frame: run.subarray(at, at + length) });
+    at += length;
+  }
+  return frames;
+}
+
+/** The record that a frame is, with its cursors read out of its bytes. */
+export function recordOf(channel: string, frame: Buffer): VisibleRecord {
+  return recordAt(channel, frame, 0, frame.length);
+}
+
+export function joinFrames(records: readonly { readonly frame: Buffer }[]): Buffer {
   return records.length === 1
-    ? (records[0] as VisibleRecord).frame
+    ? (records[0] as { readonly frame: Buffer }).frame
     : Buffer.concat(records.map((record) => record.frame));
 }
 
-/** Cuts records into runs that are full, save the last. */
-export function cutIntoRuns(records: readonly VisibleRecord[]): (readonly VisibleRecord[])[] {
-  const runs: VisibleRecord[][] = [];
-  let run: VisibleRecord[] = [];
+/** Cuts frames into runs that are full, save the last. */
+export function cutIntoRuns<T extends { readonly frame: Buffer }>(records: readonly T[]): T[][] {
+  const runs: T[][] = [];
+  let run: T[] = [];
   let bytes = 0;
   for (const record of records) {
     if (run.length === RUN_RECORDS || (bytes > 0 && bytes + record.frame.length > RUN_BYTES)) {

@@ -87,6 +87,13 @@ export class StoreKeeper {
     await this.#store.close();
   }
 
+  /** Closes for good: who waits for it is told. */
+  async end(): Promise<void> {
+    await this.close();
+    this.#present.promise.catch(() => {});
+    this.#present.reject(new StoreError('failed', "the view's store is closed"));
+  }
+
   /** Empties it: what was there is moved aside. Returns where it went. */
   async startEmpty(): Promise<string> {
     await this.close();

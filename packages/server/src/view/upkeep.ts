@@ -6,8 +6,10 @@ import type { Env } from '../env.ts';
 import type { Applier } from './applier.ts';
 import type { Channel } from './channels.ts';
 import { positionOf } from './packed-place.ts';
-import { AgeClock, countRunsToDrop, isOverLimit } from './retention.ts';
-import { cutIntoRuns, isFullRun, joinFrames, RUN_RECORDS, splitRun, timeOf } from './run.ts';
+import { frameLength } from './frame.ts';
+import { AgeClock, countRunsToDrop, isOverLimit, type RunHeld } from './retention.ts';
+import { cutIntoRuns, isFullRun, joinFrames, recordOf, RUN_RECORDS, splitFrames, timeOf } from './run.ts';
+import type { Position } from '../log/log.ts';
 import type { StoreKeeper } from './store-keeper.ts';
 import { channelOfMetaKey, decodeMeta, metaKey, metaRange, runKey, runsEnd, runsStart } from './store-keys.ts';
 import type { StoreOp } from './store.ts';
@@ -187,12 +189,7 @@ export class Upkeep {
         bytes: STEP_BYTES,
       });
       if (positionOf(channel.floor) !== from) continue;
-      const runs = entries.map(({ key, value }) => {
-        const records = splitRun(name, value).filter((record) => record.position > from);
-        const newest = records.at(-1) as VisibleRecord;
-        const bytes = records.reduce((sum, record) => sum + record.frame.length, 0);
-        return { key, newest, records: records.length, bytes, newestMs: timeOf(name, newest) ?? channel.changedMs };
-      });
+      const runs = entries.map(({ key, value }) => ({ key, ...runHeld(name, value, from, channel.changedMs) }));
       const drop = countRunsToDrop(runs, channel, retention, ageClock.now());
       const kept = runs[drop];
       if (drop === 0) {
@@ -221,16 +218,15 @@ export class Upkeep {
     while (!this.#stopped && channel.looseRecords >= RUN_RECORDS && channel.looseRuns >= LOOSE_RUNS_MIN) {
       const gt = runKey(name, channel.looseAfter);
       const { entries, end } = await keeper.scan({ gt, lt: runsEnd(name), limit: STEP_RUNS, bytes: STEP_BYTES });
-      const records = entries.flatMap(({ value }) => splitRun(name, value));
-      const runs = cutIntoRuns(records);
+      const runs = cutIntoRuns(entries.flatMap(({ value }) => splitFrames(value)));
       const last = runs.at(-1);
       const rest = end && last !== undefined && !isFullRun(last.length, bytesOf(last)) ? runs.pop() : undefined;
       const ops: StoreOp[] = entries.map(({ key }) => ({ type: 'del', key }));
       for (const run of rest === undefined ? runs : [...runs, rest]) {
-        ops.push({ type: 'put', key: runKey(name, (run.at(-1) as VisibleRecord).position), value: joinFrames(run) });
+        ops.push({ type: 'put', key: runKey(name, lastOf(name, run).position), value: joinFrames(run) });
       }
-      const lastFull = runs.at(-1)?.at(-1);
-      if (lastFull !== undefined) channel.looseAfter = lastFull.position;
+      const lastFull = runs.at(-1);
+      if (lastFull !== undefined) channel.looseAfter = lastOf(name, lastFull).position;
       // Counted anew: what was written since the scan is counted when it is next looked at.
       channel.looseRuns = rest === undefined ? 0 : 1;
       channel.looseRecords = rest?.length ?? 0;
@@ -257,11 +253,39 @@ export class Upkeep {
   }
 }
 
-function bytesOf(records: readonly VisibleRecord[]): number {
-  return records.reduce((sum, record) => sum + record.frame.length, 0);
+/** A run's records above the floor. */
+function runHeld(
+  channel: string,
+  run: Buffer,
+  floor: Position,
+  unknownMs: number,
+): RunHeld & { newest: VisibleRecord } {
+  let frames = splitFrames(run);
+  // The oldest run may have begun below the floor.
+  if (recordOf(channel, (frames[0] as Frame).frame).position <= floor) {
+    frames = frames.filter(({ frame }) => recordOf(channel, frame).position > floor);
+  }
+  const newest = lastOf(channel, frames);
+  return {
+    records: frames.length,
+    bytes: bytesOf(frames),
+    newest,
+    newestMs: timeOf(channel, newest) ?? unknownMs,
+  };
+}
+
+interface Frame {
+  readonly frame: Buffer;
+}
+
+function lastOf(channel: string, frames: readonly Frame[]): VisibleRecord {
+  return recordOf(channel, (frames.at(-1) as Frame).frame);
+}
+
+function bytesOf(frames: readonly Frame[]): number {
+  return frames.reduce((sum, { frame }) => sum + frame.length, 0);
 }
 
 function oldestOf(channel: string, run: Buffer | undefined): number | undefined {
-  const first = run === undefined ? undefined : splitRun(channel, run)[0];
-  return first === undefined ? undefined : timeOf(channel, first);
+  return run === undefined ? undefined : timeOf(channel, recordOf(channel, run.subarray(0, frameLength(run))));
 }

@@ -4,13 +4,13 @@
  * is compared with what was confirmed, and only then it is written again.
  */
 import type { Env } from '../env.ts';
-import { isAboveFloor, type Applier } from './applier.ts';
+import type { Applier } from './applier.ts';
 import type { Channel } from './channels.ts';
-import { cutIntoRuns, isFullRun, joinFrames } from './run.ts';
 import type { StoreKeeper } from './store-keeper.ts';
-import { APPLIED_KEY, decodeApplied, encodeApplied, encodeMeta, metaKey, runKey, type Applied } from './store-keys.ts';
+import { APPLIED_KEY, decodeApplied, encodeApplied, type Applied } from './store-keys.ts';
 import type { StoreOp } from './store.ts';
 import type { WindowParts } from './window-parts.ts';
+import { confirmYoung, takeBackYoung, takeYoung, type TakenYoung } from './young-runs.ts';
 
 /** Beyond this the log's tail waits, until half of it is written. */
 export const UNWRITTEN_BYTES_MAX = 16 * 1024 * 1024;
@@ -20,12 +20,7 @@ const RETRY_MS = 1_000;
 
 interface Flight {
   readonly applied: Applied;
-  readonly channels: readonly {
-    readonly channel: Channel;
-    readonly taken: number;
-    readonly runs: number;
-    readonly loose: number;
-  }[];
+  readonly channels: readonly TakenYoung[];
   readonly records: number;
   readonly bytes: number;
   /** What is not made again from the channels when the write has to be repeated. */
@@ -183,26 +178,7 @@ export class Writer {
       this.#firstMs = undefined;
     }
     const ops: StoreOp[] = [...kept];
-    const channels = applier.dirty.splice(0).map((channel) => {
-      const taken = channel.young.length;
-      let runs = 0;
-      let loose = 0;
-      const records = channel.young.filter((record) => isAboveFloor(channel, record));
-      for (const run of cutIntoRuns(records)) {
-        const value = joinFrames(run);
-        const last = run.at(-1) as (typeof run)[number];
-        ops.push({ type: 'put', key: runKey(channel.name, last.position), value });
-        if (!isFullRun(run.length, value.length)) {
-          runs++;
-          loose += run.length;
-        } else if (channel.looseRuns === 0 && runs === 0) channel.looseAfter = last.position;
-      }
-      channel.looseRuns += runs;
-      channel.looseRecords += loose;
-      channel.changedMs = nowMs;
-      ops.push({ type: 'put', key: metaKey(channel.name), value: encodeMeta(channel) });
-      return { channel, taken, runs, loose };
-    });
+    const channels = applier.dirty.splice(0).map((channel) => takeYoung(channel, nowMs, ops));
     const applied: Applied = {
       ...this.#applied,
       position: applier.position,
@@ -222,11 +198,6 @@ export class Writer {
       kept,
       confirmed,
     };
-    // A channel that changes while it is written is dirty again from its next change on.
-    for (const { channel } of channels) {
-      channel.dirty = false;
-      channel.pins++;
-    }
     return { ops, flight };
   }
 
@@ -235,10 +206,7 @@ export class Writer {
     this.#applied = flight.applied;
     applier.unwrittenRecords -= flight.records;
     applier.unwrittenBytes -= flight.bytes;
-    for (const { channel, taken } of flight.channels) {
-      channel.young = channel.young.slice(taken);
-      channel.pins--;
-    }
+    for (const taken of flight.channels) confirmYoung(taken);
     for (const resolve of flight.confirmed) resolve();
     this.#letIn();
     this.#options.onWritten(flight.channels.map(({ channel }) => channel));
@@ -247,11 +215,9 @@ export class Writer {
   /** Everything the flight took is to be written again. */
   #takeBack(flight: Flight): void {
     const { applier } = this.#options;
-    for (const { channel, runs, loose } of flight.channels) {
-      channel.looseRuns = Math.max(0, channel.looseRuns - runs);
-      channel.looseRecords = Math.max(0, channel.looseRecords - loose);
-      channel.pins--;
-      applier.markDirty(channel);
+    for (const taken of flight.channels) {
+      takeBackYoung(taken);
+      applier.markDirty(taken.channel);
     }
     this.#kept = [...flight.kept, ...this.#kept];
     this.#waiting = [...flight.confirmed, ...this.#waiting];
