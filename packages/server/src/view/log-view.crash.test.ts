@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { nodeEnv } from '../env.ts';
 import { EmbeddedLog } from '../log/embedded/embedded-log.ts';
+import { checkView } from './check.ts';
 import { frameParts, readRecordHeader } from './frame.ts';
 import { LevelStore } from './store-level.ts';
 import { MemoryStore } from './store-memory.ts';
@@ -78,6 +79,7 @@ test('killed again and again: everything told is there once and in order, the ch
         assert.equal(told.get(rid)?.cursor ?? cursor, cursor, `${rid} was told two places`);
         told.set(rid, { channel, cursor });
       }
+      assert.deepEqual((await checkView(new LevelStore(join(folder, 'view')))).problems, []);
       const byChannel = Map.groupBy(told, ([, { channel }]) => channel);
       const records = await withView(folder, new LevelStore(join(folder, 'view')), async (rig) => {
         const all = new Map<string, VisibleRecord[]>();

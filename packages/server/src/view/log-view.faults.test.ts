@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TidewayError } from '@tideway/protocol';
+import { checkView } from './check.ts';
 import type { Store } from './store.ts';
 import { MemoryStore } from './store-memory.ts';
 import { FaultyStore } from './testing/faulty-store.ts';
@@ -17,6 +18,7 @@ async function withFaults(
   const rig = await Rig.open(faulty, { env: instantEnv(), ...options });
   const last = (await body(rig, faulty, inner)) ?? rig;
   await last.view.close();
+  assert.deepEqual((await checkView(inner)).problems, []);
   assert.equal(faulty.writesAfterFailure, 0, 'no write follows a failed one on the same handle');
 }
 

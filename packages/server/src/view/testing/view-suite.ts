@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseCursor } from '@tideway/protocol';
+import { checkView } from '../check.ts';
 import { frameParts, readRecordHeader } from '../frame.ts';
 import type { Store } from '../store.ts';
 import { Listener, placeBehindAll, Rig, type RigOptions } from './view-rig.ts';
@@ -21,6 +22,7 @@ export function viewSuite(storeName: string, makeStore: () => { open(): Store; r
     } finally {
       await last.view.close();
       await last.log.close();
+      assert.deepEqual((await checkView(store.open())).problems, []);
       await store.remove();
     }
   }
