@@ -10,7 +10,6 @@ import {
   type RecordOutput,
   type SignalInput,
   type SignalOutput,
-  specOf,
   type TidewayError,
 } from '@tideway/protocol';
 import { type Channel, LiveChannel } from './channel.ts';
@@ -128,8 +127,7 @@ export class TidewayClient implements Client {
   channel(pattern: string, parameters?: Readonly<Record<string, string>>): Channel {
     if (this.#isClosed) throw new Error('the client is closed');
     const name = fillPattern(pattern, parameters);
-    const spec = this.#contract === undefined ? undefined : specOf(this.#contract, name)?.spec;
-    return new LiveChannel(name, this.#core, spec ?? {});
+    return new LiveChannel(name, this.#core, this.#contract?.[pattern] ?? {});
   }
 
   onState(onState: (state: ClientState) => void): Stoppable {

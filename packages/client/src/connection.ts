@@ -1,13 +1,13 @@
 /**
- * One life-long connection to a server, made of many links: it connects, says hello, answers pings, notices silence,
- * renews the token and connects again (PROTOCOL.md §6). It knows nothing of channels; what has to be asked again on a
- * new link is the business of those who hear its events.
+ * One life-long connection to a server, made of many links: it connects, says hello, answers pings, notices silence
+ * and connects again (PROTOCOL.md §12). It knows nothing of channels; what has to be asked again on a new link is the
+ * business of those who hear its events.
  */
 import {
-  codeOfClose,
-  codes,
   type AnnouncedLimits,
   type ClientFrame,
+  codeOfClose,
+  codes,
   type HelloOk,
   isFinalClose,
   limits,
@@ -15,30 +15,28 @@ import {
   TidewayError,
   timing,
 } from '@tideway/protocol';
-import { type Credentials, marginMs } from './credentials.ts';
+import type { Credentials } from './credentials.ts';
 import { type Env, randomFraction } from './env.ts';
-import { CLOSE_ABNORMAL, type Link, type Payload } from './link.ts';
-import { reconnectDelayMs } from './reconnect-delay.ts';
+import { CLOSE_ABNORMAL, errorOf, type Link, type Payload } from './link.ts';
+import { backoffMs, reconnectDelayMs } from './reconnect-delay.ts';
+import { Silence } from './silence.ts';
+import { TokenRenewal } from './token-renewal.ts';
 import type { Transports } from './transports.ts';
 
 /** How long a link may take from its start to the answer of `hello`. */
 const OPEN_MS = timing.helloMs;
 /** Silence that is longer than the server's ping interval by this means that it is gone. */
 const SILENCE_MS = 10_000;
-/** How long a probed link may stay silent. */
-const PROBE_MS = 5_000;
 /** A session that lived so long makes earlier failures forgotten. */
 const FORGET_MS = 3_000;
-/** How long after a failed renewal of the token the next is tried. */
-const RENEW_AGAIN_MS = 5_000;
 
-export type Answer = Extract<ServerFrame, { op: 'ok' | 'error' }>;
-type Ok = Extract<ServerFrame, { op: 'ok' }>;
+type ErrorFrame = Extract<ServerFrame, { op: 'error' }>;
+export type Answer = Extract<ServerFrame, { op: 'ok' }> | ErrorFrame;
 /** A frame that is answered, before its id is known. */
 export type Request = ClientFrame extends infer F ? (F extends { readonly id: number } ? Omit<F, 'id'> : never) : never;
 
 export interface ConnectionEvents {
-  /** A link is open and `hello` under way: what may stand behind it (SUB-17) can be sent. */
+  /** A link is open and `hello` under way: what may stand behind it (HEL-3) can be sent. */
   onOpen(): void;
   /** `hello` was answered. */
   onSession(hello: HelloOk): void;
@@ -55,7 +53,7 @@ export interface ConnectionOptions {
   readonly env: Env;
   readonly transports: Transports;
   readonly credentials: Credentials;
-  /** Random, one per SDK object: what one instance signals is not echoed to it. */
+  /** Random, one per SDK object: what one instance signals is not echoed to it (SIG-2). */
   readonly instance: string;
   readonly events: ConnectionEvents;
 }
@@ -69,29 +67,35 @@ export class Connection {
   readonly #credentials: Credentials;
   readonly #instance: string;
   readonly #events: ConnectionEvents;
+  readonly #silence: Silence;
+  readonly #renewal: TokenRenewal;
   #phase: Phase = 'stopped';
   #link: Link | undefined;
   #isOpen = false;
-  #hello: HelloOk | undefined;
+  #limits: AnnouncedLimits = { ...limits, ridWindowMs: Infinity };
   #isLogDown = false;
   #nextId = 1;
-  #requests = new Map<number, (answer: Answer) => void>();
+  readonly #requests = new Map<number, (answer: Answer) => void>();
   #failures = 0;
   /** Counts attempts, so that an answer to an earlier one is known as such. */
   #attempt = 0;
-  #lastFrameMs = 0;
   #liveSinceMs = 0;
   #lastError: TidewayError | undefined;
-  #cancelAttempt = () => {};
-  #cancelSilence = () => {};
-  #cancelRenewal = () => {};
+  #cancelTimer = () => {};
 
   constructor(options: ConnectionOptions) {
-    this.#env = options.env;
+    const { env, credentials, events } = options;
+    this.#env = env;
     this.#transports = options.transports;
-    this.#credentials = options.credentials;
+    this.#credentials = credentials;
     this.#instance = options.instance;
-    this.#events = options.events;
+    this.#events = events;
+    this.#silence = new Silence(env, () => this.#lost(CLOSE_ABNORMAL));
+    this.#renewal = new TokenRenewal(env, credentials, {
+      request: (request, onAnswer) => this.request(request, onAnswer),
+      onUserChanged: () => this.restart(0),
+      onError: (error) => events.onError(error),
+    });
   }
 
   get phase(): Phase {
@@ -107,12 +111,9 @@ export class Connection {
     return this.#isOpen;
   }
 
-  get hello(): HelloOk | undefined {
-    return this.#hello;
-  }
-
+  /** The server's, or the protocol's own before it has said any. */
   get limits(): AnnouncedLimits {
-    return this.#hello?.limits ?? { ...limits, ridWindowMs: Number.POSITIVE_INFINITY };
+    return this.#limits;
   }
 
   /** Connects now, whatever it was waiting for. */
@@ -135,13 +136,8 @@ export class Connection {
   wake(): void {
     if (this.#phase === 'waiting') this.#try();
     if (this.#phase !== 'live') return;
-    const since = this.#lastFrameMs;
+    this.#silence.probe();
     this.#link?.probe();
-    this.#cancelSilence();
-    this.#cancelSilence = this.#env.setTimer(PROBE_MS, () => {
-      if (this.#lastFrameMs === since) this.#lost(CLOSE_ABNORMAL);
-      else this.#watch();
-    });
   }
 
   send(frame: ClientFrame, payload?: Payload): void {
@@ -155,128 +151,85 @@ export class Connection {
     this.#link?.send({ ...request, id }, payload);
   }
 
-  /** Another token for the session that lives, because the old one ends or was refused. */
-  renewToken(reason: 'expiring' | 'rejected'): void {
-    const attempt = this.#attempt;
-    this.#cancelRenewal();
-    this.#credentials.renew(reason).then(
-      (token) => {
-        if (attempt !== this.#attempt || this.#phase !== 'live' || token === undefined) return;
-        this.request({ op: 'token', token }, (answer) => this.#onRenewed(answer));
-      },
-      (error: unknown) => {
-        this.#events.onError(error);
-        if (attempt === this.#attempt) this.#renewIn(RENEW_AGAIN_MS);
-      },
-    );
-  }
-
-  #onRenewed(answer: Answer): void {
-    if (answer.op === 'ok') {
-      this.#credentials.accepted(answer.expiresInMs);
-      this.#planRenewal(answer.expiresInMs);
-    } else if (answer.code === 'user_changed') {
-      // The application speaks for somebody else now: that takes a session of its own.
-      this.restart(0);
-    } else {
-      this.#events.onError(errorOf(answer));
-      this.#credentials.refused();
-    }
+  /** The server no longer takes the token. */
+  renewToken(): void {
+    if (this.#phase === 'live') this.#renewal.renew('rejected');
   }
 
   #try(): void {
     const attempt = ++this.#attempt;
-    this.#cancelAttempt();
+    this.#cancelTimer();
     this.#setPhase('opening');
-    this.#credentials.current().then(
+    this.#withToken(this.#credentials.current(), attempt, (token) => {
+      this.#lastError = undefined;
+      this.#cancelTimer = this.#env.setTimer(OPEN_MS, () => this.#lost(CLOSE_ABNORMAL));
+      this.#link = this.#transports.open({
+        onOpen: () => this.#sayHello(token, false),
+        onFrame: (frame, payload) => this.#onFrame(frame, payload),
+        onClose: (close) => this.#lost(close),
+      });
+    });
+  }
+
+  /** Goes on with a token unless the attempt is over by then; without one the attempt has failed. */
+  #withToken(pending: Promise<string | undefined>, attempt: number, go: (token: string | undefined) => void): void {
+    pending.then(
       (token) => {
-        if (attempt === this.#attempt) this.#open(token);
+        if (attempt === this.#attempt) go(token);
       },
       (error: unknown) => {
         if (attempt !== this.#attempt) return;
         this.#events.onError(error);
-        this.#failures++;
-        this.#wait(reconnectDelayMs(this.#env, this.#failures, CLOSE_ABNORMAL));
+        this.#drop();
+        this.#wait(backoffMs(this.#env, ++this.#failures));
       },
     );
   }
 
-  #open(token: string | undefined): void {
-    this.#lastError = undefined;
-    this.#cancelAttempt = this.#env.setTimer(OPEN_MS, () => this.#lost(CLOSE_ABNORMAL));
-    this.#link = this.#transports.open({
-      onOpen: () => {
-        this.#isOpen = true;
-        this.#sayHello(token, false);
-      },
-      onFrame: (frame, payload) => this.#onFrame(frame, payload),
-      onClose: (close) => this.#lost(close),
-    });
-  }
-
   #sayHello(token: string | undefined, isSecond: boolean): void {
+    this.#isOpen = true;
     this.request(
       { op: 'hello', instance: this.#instance, client: 'tideway-js/0.1', ...(token === undefined ? {} : { token }) },
       (answer) => {
-        if (answer.op === 'ok') this.#onHello(answer);
-        else this.#onHelloRefused(answer, isSecond);
+        if (answer.op === 'error') this.#onHelloRefused(answer, isSecond);
+        // An `ok` of `hello` has these members (HEL-2).
+        else this.#onHello(answer as HelloOk);
       },
     );
     this.#events.onOpen();
   }
 
-  #onHello(ok: Ok): void {
-    // An `ok` of `hello` has these members (HEL-2).
-    const hello = ok as Ok & HelloOk;
-    this.#cancelAttempt();
-    this.#hello = hello;
+  #onHello(hello: HelloOk): void {
+    this.#cancelTimer();
+    this.#limits = hello.limits;
     this.#liveSinceMs = this.#env.monotonicMs();
-    this.#credentials.accepted(hello.expiresInMs);
-    this.#planRenewal(hello.expiresInMs);
-    this.#watch();
     this.#phase = 'live';
+    this.#silence.watch(hello.pingMs + SILENCE_MS);
+    this.#renewal.accepted(hello.expiresInMs);
     this.#events.onSession(hello);
     this.#events.onChange();
   }
 
-  /** The connection stays and `hello` may be said again (HEL-4): once, with another token. */
-  #onHelloRefused(error: Extract<ServerFrame, { op: 'error' }>, isSecond: boolean): void {
-    const refusal = errorOf(error);
-    if (codes[error.code]?.action !== 'refresh' || !this.#credentials.isRenewable || isSecond) {
-      this.#lastError = refusal;
-      if (error.retryMs === undefined) this.#refused(refusal, 0);
-      else this.#lost(CLOSE_ABNORMAL, error.retryMs);
-      return;
-    }
-    const attempt = this.#attempt;
-    this.#isOpen = false;
-    this.#void();
-    this.#credentials.renew('rejected').then(
-      (token) => {
-        if (attempt !== this.#attempt || this.#link === undefined) return;
-        this.#isOpen = true;
-        this.#sayHello(token, true);
-      },
-      (reason: unknown) => {
-        this.#events.onError(reason);
-        if (attempt === this.#attempt) this.#lost(CLOSE_ABNORMAL);
-      },
-    );
+  /** The link stays and `hello` may be said again (HEL-3): once, with another token (CLI-7). */
+  #onHelloRefused(error: ErrorFrame, isSecond: boolean): void {
+    if (codes[error.code]?.action === 'refresh' && this.#credentials.isRenewable && !isSecond) {
+      this.#isOpen = false;
+      this.#void();
+      this.#withToken(this.#credentials.renew('rejected'), this.#attempt, (token) => this.#sayHello(token, true));
+    } else if (error.retryMs === undefined) this.#refused(errorOf(error), 0);
+    else this.#lost(CLOSE_ABNORMAL, error.retryMs);
   }
 
   #onFrame(frame: ServerFrame, payload: Payload | undefined): void {
-    this.#lastFrameMs = this.#env.monotonicMs();
+    this.#silence.heard();
     this.#transports.worked();
     switch (frame.op) {
       case 'ok':
       case 'error': {
-        const onAnswer = frame.id === undefined ? undefined : this.#requests.get(frame.id);
-        if (frame.id !== undefined) this.#requests.delete(frame.id);
-        if (onAnswer !== undefined) onAnswer(frame);
-        else if (frame.op === 'error' && frame.id === undefined) {
-          this.#lastError = errorOf(frame);
-          this.#events.onError(this.#lastError);
-        }
+        const onAnswer = this.#requests.get(frame.id ?? 0);
+        this.#requests.delete(frame.id ?? 0);
+        if (frame.op === 'error' && frame.id === undefined) this.#onError(frame);
+        else onAnswer?.(frame);
         return;
       }
       case 'ping':
@@ -287,51 +240,56 @@ export class Connection {
         this.#events.onChange();
         return;
       case 'drain':
-        this.#cancelAttempt();
-        this.#cancelAttempt = this.#env.setTimer(randomFraction(this.#env) * frame.withinMs, () => this.restart(0));
+        this.#cancelTimer();
+        this.#cancelTimer = this.#env.setTimer(randomFraction(this.#env) * frame.withinMs, () => this.restart(0));
         return;
       default:
         this.#events.onFrame(frame, payload);
     }
   }
 
+  /** Of the connection itself, or of a frame that has no answer. What this client mends by itself is nobody's worry. */
+  #onError(frame: ErrorFrame): void {
+    this.#lastError = errorOf(frame);
+    if (codes[frame.code]?.action === 'never') this.#events.onError(this.#lastError);
+  }
+
   /** The link is gone. */
   #lost(close: number, atLeastMs = 0): void {
     const wasLive = this.#phase === 'live';
-    const livedMs = this.#env.monotonicMs() - this.#liveSinceMs;
+    const code = codeOfClose(close);
     this.#drop();
-    if (codeOfClose(close) !== undefined && codes[codeOfClose(close) ?? 'internal'].action === 'refresh') {
-      this.#credentials.refused();
-    }
+    if (code !== undefined && codes[code].action === 'refresh') this.#credentials.refused();
     if (isFinalClose(close)) {
-      const code = codeOfClose(close) ?? (close === 1009 ? 'too_large' : 'bad_frame');
-      this.#refused(this.#lastError ?? new TidewayError(code, `the server closed the connection: ${close}`), close);
+      const message = `the server closed the connection with ${close}`;
+      this.#refused(
+        this.#lastError ?? new TidewayError(code ?? (close === 1009 ? 'too_large' : 'bad_frame'), message),
+        close,
+      );
       return;
     }
     if (!wasLive) {
       this.#failures++;
       this.#transports.failed();
-    } else if (livedMs >= FORGET_MS) this.#failures = 0;
+    } else if (this.#env.monotonicMs() - this.#liveSinceMs >= FORGET_MS) this.#failures = 0;
     this.#wait(Math.max(atLeastMs, reconnectDelayMs(this.#env, this.#failures, close)));
   }
 
   #refused(error: TidewayError, close: number): void {
-    this.#drop();
-    this.#phase = 'stopped';
+    this.stop();
     this.#events.onRefused(error, close);
-    this.#events.onChange();
   }
 
   #wait(delayMs: number): void {
     this.#setPhase('waiting');
-    this.#cancelAttempt = this.#env.setTimer(delayMs, () => this.#try());
+    this.#cancelTimer = this.#env.setTimer(delayMs, () => this.#try());
   }
 
   #drop(): void {
     this.#attempt++;
-    this.#cancelAttempt();
-    this.#cancelSilence();
-    this.#cancelRenewal();
+    this.#cancelTimer();
+    this.#silence.stop();
+    this.#renewal.stop();
     this.#link?.close();
     this.#link = undefined;
     this.#isOpen = false;
@@ -348,31 +306,4 @@ export class Connection {
     this.#phase = phase;
     this.#events.onChange();
   }
-
-  /** Looks for silence without touching a timer at each frame. */
-  #watch(): void {
-    const allowedMs = (this.#hello?.pingMs ?? timing.pingMs) + SILENCE_MS;
-    const leftMs = this.#lastFrameMs + allowedMs - this.#env.monotonicMs();
-    if (leftMs <= 0) {
-      this.#lost(CLOSE_ABNORMAL);
-      return;
-    }
-    this.#cancelSilence();
-    this.#cancelSilence = this.#env.setTimer(leftMs, () => this.#watch());
-  }
-
-  #planRenewal(expiresInMs: number | undefined): void {
-    if (expiresInMs === undefined || !this.#credentials.isRenewable) return;
-    const margin = marginMs(expiresInMs);
-    this.#renewIn(Math.max(0, expiresInMs - margin - randomFraction(this.#env) * margin));
-  }
-
-  #renewIn(delayMs: number): void {
-    this.#cancelRenewal();
-    this.#cancelRenewal = this.#env.setTimer(delayMs, () => this.renewToken('expiring'));
-  }
-}
-
-export function errorOf(frame: Extract<ServerFrame, { op: 'error' }>): TidewayError {
-  return new TidewayError(frame.code, frame.message, { ref: frame.ref, retryMs: frame.retryMs });
 }

@@ -48,6 +48,7 @@ export class Core {
   error: TidewayError | undefined;
   readonly #credentials: Credentials;
   readonly #keeper: OutboxKeeper | undefined;
+  readonly #transports: Transports;
   readonly #stopWaking: () => void;
   #state: ClientState = 'connecting';
   #unsaved = 0;
@@ -59,9 +60,16 @@ export class Core {
     this.#credentials = new Credentials(env, options.token);
     const instance = randomId(env);
     this.http = new Http(env, endpoints, this.#credentials, instance);
+    this.#transports = new Transports({
+      env,
+      endpoints,
+      http: this.http,
+      choice: options.transport,
+      onBetter: () => this.connection.restart(0),
+    });
     this.connection = new Connection({
       env,
-      transports: new Transports(env, endpoints, options.transport),
+      transports: this.#transports,
       credentials: this.#credentials,
       instance,
       events: {
@@ -118,6 +126,7 @@ export class Core {
     this.#stopWaking();
     this.subscriptions.close();
     this.connection.stop();
+    this.#transports.close();
     this.outbox.close();
     this.#keeper?.close();
     this.#credentials.close();

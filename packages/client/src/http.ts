@@ -32,15 +32,16 @@ export class Http {
   async request(request: HttpRequest): Promise<Response> {
     const token = await this.#credentials.current();
     try {
-      return await this.#once(request, token);
+      return await this.send(request, token);
     } catch (error) {
       const isRefused = error instanceof TidewayError && codes[error.code].action === 'refresh';
       if (!isRefused || !this.#credentials.isRenewable) throw error;
-      return this.#once(request, await this.#credentials.renew('rejected'));
+      return this.send(request, await this.#credentials.renew('rejected'));
     }
   }
 
-  async #once(request: HttpRequest, token: string | undefined): Promise<Response> {
+  /** The same with one token and no second attempt. */
+  async send(request: HttpRequest, token: string | undefined): Promise<Response> {
     const response = await this.#env.fetch(this.#endpoints.http + request.path, {
       method: request.method,
       headers: {

@@ -3,9 +3,9 @@
  * after every retryable error, until each has exactly one outcome (APP-3 to APP-8: go-back-N per channel).
  */
 import { type HelloOk, TidewayError } from '@tideway/protocol';
-import { type Answer, type Connection, errorOf } from './connection.ts';
+import type { Answer, Connection } from './connection.ts';
 import { ageMs, type Env, type Stamp, stampNow } from './env.ts';
-import { isLargerThan } from './link.ts';
+import { errorOf, isLargerThan } from './link.ts';
 import type { OutboxEntry } from './outbox-store.ts';
 import { AppendReceipt } from './receipt.ts';
 import { backoffMs } from './reconnect-delay.ts';

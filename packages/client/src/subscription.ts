@@ -33,6 +33,8 @@ export interface SubscriptionOwner {
   onBehind(): void;
   /** A subscription became live, or is no longer. */
   onChange(): void;
+  /** There is something to report (CLS-4). */
+  onAnomaly(): void;
   /** Nobody else can be told. */
   onError(error: Error): void;
 }
@@ -158,7 +160,9 @@ export class Subscription {
       isFull = reader.push({ type: 'record', header, payload }) || isFull;
       this.#checkLive(reader);
     }
-    if (isFull) this.#checkIdle();
+    if (!isFull) return;
+    this.#checkIdle();
+    this.#owner.onChange();
   }
 
   onMark(mark: Extract<ServerFrame, { op: 'mark' }>): void {
@@ -204,6 +208,7 @@ export class Subscription {
     switch (verdict) {
       case 'duplicate':
         this.duplicates++;
+        this.#owner.onAnomaly();
         return false;
       case 'apply':
         this.#holes = 0;
@@ -239,6 +244,7 @@ export class Subscription {
     }
     this.#owner.onWanting(this, 0, 0);
     this.#checkIdle();
+    this.#owner.onChange();
   }
 
   #onRefused(error: ItemError, readers: readonly Unread[]): void {
@@ -283,6 +289,7 @@ export class Subscription {
 
   #tellGap(reader: Unread, cursor: string, reason: GapReason | 'hole'): void {
     this.gaps++;
+    this.#owner.onAnomaly();
     reader.from = cursor;
     const gap: Gap = { channel: this.channel, cursor, reason };
     reader.push({ type: 'gap', gap });

@@ -82,7 +82,6 @@ export class Subscriptions implements SubscriptionOwner {
         return;
       case 'gap':
         subscription.onGap(frame);
-        this.#planReport();
         return;
       case 'signal':
         for (const listener of subscription.listeners) listener(frame, payload);
@@ -103,7 +102,6 @@ export class Subscriptions implements SubscriptionOwner {
 
   onWanting(subscription: Subscription, failures: number, atLeastMs: number): void {
     if (failures > 0) {
-      this.#planReport();
       const delayMs = atLeastMs + backoffMs(this.#env, failures);
       this.#setTimer(subscription, delayMs, () => this.onWanting(subscription, 0, 0));
       return;
@@ -123,7 +121,7 @@ export class Subscriptions implements SubscriptionOwner {
   }
 
   onTokenRefused(): void {
-    this.#connection.renewToken('rejected');
+    this.#connection.renewToken();
   }
 
   onBehind(): void {
@@ -136,6 +134,10 @@ export class Subscriptions implements SubscriptionOwner {
 
   onError(error: Error): void {
     this.#onError(error);
+  }
+
+  onAnomaly(): void {
+    this.#cancelReport ??= this.#env.setTimer(REPORT_MS, () => this.#report());
   }
 
   #flush(): void {
@@ -187,18 +189,16 @@ export class Subscriptions implements SubscriptionOwner {
     );
   }
 
-  #planReport(): void {
-    this.#cancelReport ??= this.#env.setTimer(REPORT_MS, () => {
-      this.#cancelReport = undefined;
-      for (const subscription of this.#channels.values()) {
-        const { channel, gaps, duplicates, lastTime } = subscription;
-        if (gaps + duplicates === 0) continue;
-        const lagMs = lastTime === undefined ? {} : { lagMs: Math.max(0, this.#env.now() - lastTime) };
-        this.#connection.send({ op: 'report', channel, gaps, duplicates, ...lagMs });
-        subscription.gaps = 0;
-        subscription.duplicates = 0;
-      }
-    });
+  #report(): void {
+    this.#cancelReport = undefined;
+    for (const subscription of this.#channels.values()) {
+      const { channel, gaps, duplicates, lastTime } = subscription;
+      if (gaps + duplicates === 0) continue;
+      const lagMs = lastTime === undefined ? {} : { lagMs: Math.max(0, this.#env.now() - lastTime) };
+      this.#connection.send({ op: 'report', channel, gaps, duplicates, ...lagMs });
+      subscription.gaps = 0;
+      subscription.duplicates = 0;
+    }
   }
 }
 

@@ -1,30 +1,90 @@
 /**
- * Which transport carries the next link: WebSocket, or SSE and POST where a proxy lets no WebSocket through
- * (PROTOCOL.md §6).
+ * Which transport carries the next link: WebSocket, or SSE and POST where a proxy lets no WebSocket through (CLI-5).
  */
 import type { Endpoints } from './endpoints.ts';
 import type { Env } from './env.ts';
+import type { Http } from './http.ts';
 import type { Link, LinkEvents } from './link.ts';
+import { SseLink } from './sse-link.ts';
 import { openWebSocketLink } from './websocket-link.ts';
 
 export type TransportChoice = 'auto' | 'websocket' | 'sse';
 
-export class Transports {
-  readonly #env: Env;
-  readonly #endpoints: Endpoints;
+/** So many WebSockets in vain, and it is time to ask whether the server is there at all. */
+const VAIN_MAX = 2;
+/** How long SSE serves before WebSocket is tried again. */
+const AGAIN_MS = 300_000;
 
-  constructor(env: Env, endpoints: Endpoints, _choice: TransportChoice) {
-    this.#env = env;
-    this.#endpoints = endpoints;
+export interface TransportsOptions {
+  readonly env: Env;
+  readonly endpoints: Endpoints;
+  readonly http: Http;
+  readonly choice: TransportChoice;
+  /** A WebSocket gets through after all: the next link can be one. */
+  readonly onBetter: () => void;
+}
+
+export class Transports {
+  readonly #options: TransportsOptions;
+  #kind: 'websocket' | 'sse';
+  /** WebSocket is proven, or is not to be doubted. */
+  #isSure: boolean;
+  #vain = 0;
+  #cancelAgain = () => {};
+
+  constructor(options: TransportsOptions) {
+    this.#options = options;
+    this.#kind = options.choice === 'sse' ? 'sse' : 'websocket';
+    this.#isSure = options.choice !== 'auto';
   }
 
   open(events: LinkEvents): Link {
-    return openWebSocketLink(this.#env, this.#endpoints.socket, events);
+    const { env, http } = this.#options;
+    return this.#kind === 'sse' ? new SseLink(env, http, events) : this.#openSocket(events);
   }
 
   /** A link ended before `hello` was answered. */
-  failed(): void {}
+  failed(): void {
+    if (this.#isSure || this.#kind === 'sse' || ++this.#vain < VAIN_MAX) return;
+    this.#options.http.send({ method: 'GET', path: '/healthz' }, undefined).then(
+      () => this.#fallBack(),
+      () => {},
+    );
+  }
 
   /** A link brought a frame. */
-  worked(): void {}
+  worked(): void {
+    if (this.#kind === 'websocket') this.#isSure = true;
+  }
+
+  close(): void {
+    this.#isSure = true;
+    this.#cancelAgain();
+  }
+
+  #fallBack(): void {
+    if (this.#isSure) return;
+    this.#kind = 'sse';
+    this.#cancelAgain();
+    this.#cancelAgain = this.#options.env.setTimer(AGAIN_MS, () => this.#tryAgain());
+  }
+
+  /** A frame before `hello` is answered too: that is proof enough. */
+  #tryAgain(): void {
+    const link = this.#openSocket({
+      onOpen: () => link.probe(),
+      onFrame: () => {
+        link.close();
+        if (this.#isSure) return;
+        this.#isSure = true;
+        this.#kind = 'websocket';
+        this.#options.onBetter();
+      },
+      onClose: () => this.#fallBack(),
+    });
+  }
+
+  #openSocket(events: LinkEvents): Link {
+    return openWebSocketLink(this.#options.env, this.#options.endpoints.socket, events);
+  }
 }

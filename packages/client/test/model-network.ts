@@ -15,6 +15,8 @@ export class ModelNetwork implements Network {
   server: ModelServer;
   /** False refuses every new connection. */
   isUp = true;
+  /** The server pings as it says (PNG-1). */
+  isPinging = true;
   /** How long one message takes. */
   latencyMs: () => number = () => 1;
   /** How many connections were opened, also in vain. */
@@ -68,6 +70,7 @@ export class ModelNetwork implements Network {
           close: (close) => down(() => cable.cut(close)),
         });
         events.onOpen();
+        this.#ping(session, () => isCut || isClosedByClient);
       });
     }
     return {
@@ -81,6 +84,14 @@ export class ModelNetwork implements Network {
         });
       },
     };
+  }
+
+  #ping(session: ModelSession, isOver: () => boolean): void {
+    this.#world.after(this.server.hello.pingMs ?? 25_000, () => {
+      if (isOver()) return;
+      if (this.isPinging) session.send({ op: 'ping' });
+      this.#ping(session, isOver);
+    });
   }
 
   /** One direction: messages arrive in the order sent. */

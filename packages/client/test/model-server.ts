@@ -162,7 +162,7 @@ export class ModelSession {
     const header = frame.op === 'record' ? encodeRecordHeader(frame) : JSON.stringify(frame);
     if (payload === undefined) this.#wire.send(header);
     else if (typeof payload === 'string') this.#wire.send(`${header}\n${payload}`);
-    else this.#wire.send(Buffer.concat([Buffer.from(`${header}\n`), payload]));
+    else this.#wire.send(Uint8Array.from([...Buffer.from(`${header}\n`), ...payload]));
   }
 
   /** Sends what is behind the subscription's place. */

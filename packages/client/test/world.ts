@@ -53,7 +53,12 @@ export class World {
   }
 
   after(delayMs: number, run: () => void): () => void {
-    const event: Event = { atMs: this.nowMs + Math.max(0, delayMs), order: this.#order++, run, isCancelled: false };
+    const event: Event = {
+      atMs: this.nowMs + Math.max(0, Math.ceil(delayMs)),
+      order: this.#order++,
+      run,
+      isCancelled: false,
+    };
     let at = this.#events.length;
     while (at > 0 && isLater(this.#events[at - 1] as Event, event)) at--;
     this.#events.splice(at, 0, event);

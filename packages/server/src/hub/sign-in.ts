@@ -109,12 +109,15 @@ export class SignIn {
 
   /** The members of the `ok` of `hello`, and of `ready` on a stream (HEL-2, SSE-3). */
   about(session: Session): Record<string, unknown> {
+    return { session: session.id, ...(session.identity === undefined ? {} : this.describe(session.identity)) };
+  }
+
+  /** What the server says to somebody about them and itself. */
+  describe(identity: Identity): Record<string, unknown> {
     const { about } = this.#host;
-    const { identity } = session;
-    const expiresInMs = identity === undefined ? undefined : this.#expiresInMs(identity);
+    const expiresInMs = this.#expiresInMs(identity);
     return {
-      session: session.id,
-      ...(identity?.user === undefined ? {} : { user: identity.user }),
+      ...(identity.user === undefined ? {} : { user: identity.user }),
       pingMs: about.pingMs,
       ...(expiresInMs === undefined ? {} : { expiresInMs }),
       server: about.server,

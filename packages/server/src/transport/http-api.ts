@@ -56,6 +56,7 @@ export function createHttpApi(parts: {
       GET: (exchange, identity) => streams.open(exchange, identity),
       POST: (exchange, identity) => streams.open(exchange, identity),
     },
+    '/v1/session': { GET: getSession },
     '/v1/signals': { POST: postSignal },
     '/v1/tickets': { POST: postTicket },
     '/v1/disconnect': { POST: postDisconnect },
@@ -70,6 +71,11 @@ export function createHttpApi(parts: {
     '/metrics': (exchange) =>
       exchange.bytes(200, Buffer.from(parts.renderMetrics()), { 'content-type': parts.metricsContentType }),
   };
+
+  /** Who the caller is taken for: the `ok` of `hello` for clients without a WebSocket (HTTP-13). */
+  function getSession(exchange: Exchange, identity: Identity): void {
+    exchange.json(200, commands.signIn.describe(identity));
+  }
 
   async function postSignal(exchange: Exchange, identity: Identity): Promise<void> {
     const channel = exchange.one('channel');
