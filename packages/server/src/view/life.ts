@@ -74,6 +74,8 @@ export interface LifeEvents {
   isFollowed(channel: string): boolean;
   onFloor(channel: string, floor: string): void;
   onWritten(life: Life): void;
+  /** Housekeeping met an error, maybe damage. */
+  onUpkeepFailed(life: Life, error: unknown): void;
   /** The store lacks what it had confirmed. */
   onLost(life: Life): void;
 }
@@ -147,7 +149,7 @@ export async function beginLife(
     writer,
     ageClock: parts.ageClock,
     onFloor: (channel, floor) => events.onFloor(channel, floor),
-    onTrouble: (error) => trouble(options, 'upkeep_failed', 'the view could not tidy up a channel', error),
+    onTrouble: (error) => events.onUpkeepFailed(life, error),
   });
   const pages = new Pages(channels, keeper);
   const life: Life = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TidewayError } from '@tideway/protocol';
 import { checkView } from './check.ts';
-import type { Store } from './store.ts';
+import { StoreError, type Store } from './store.ts';
 import { MemoryStore } from './store-memory.ts';
 import { FaultyStore } from './testing/faulty-store.ts';
 import { contentOf, restore } from './testing/store-content.ts';
@@ -200,6 +200,70 @@ test('damage found by a reader: the view is made anew from the log, and the read
     );
     assert.deepEqual(
       (await rig.readAllBackward('chat:1')).map((record) => record.cursor),
+      cursors,
+    );
+  }));
+
+for (const reason of ['failed', 'damaged'] as const) {
+  test(`a head that cannot be read (${reason}) while the log is applied: nothing is skipped`, () =>
+    withFaults({ channelsKeptMax: 1 }, async (rig, _faulty, inner) => {
+      const cursors = await rig.fill('chat:1', 3);
+      await rig.fill('chat:2', 1);
+      await rig.view.flush();
+      const getSync = inner.getSync.bind(inner);
+      inner.getSync = (key) => {
+        if (!key.startsWith('m')) return getSync(key);
+        inner.getSync = getSync;
+        throw new StoreError(reason, 'the disk says no');
+      };
+      for (let i = 0; i < 5; i++)
+        cursors.push(...(await rig.fill('chat:1', 1)), ...(await rig.fill('chat:2', 1)).slice(1));
+      assert.notEqual(rig.troubles.length, 0);
+      assert.deepEqual(
+        (await rig.readAll('chat:1')).map((record) => record.cursor),
+        cursors,
+      );
+      assert.equal((await rig.readAll('chat:2')).length, 6);
+    }));
+
+  test(`a head that cannot be read (${reason}) while the view is opened: nothing is skipped`, async () => {
+    const inner = new MemoryStore();
+    const first = await Rig.open(inner);
+    const cursors = await first.fill('chat:1', 5);
+    await first.view.close();
+    await first.log.append(
+      [1, 2].map(() => ({ channel: 'chat:1', kind: 'data', encoding: 'json', time: 1, payload: Buffer.from('1') })),
+    );
+    const getSync = inner.getSync.bind(inner);
+    inner.getSync = (key) => {
+      if (!key.startsWith('m')) return getSync(key);
+      inner.getSync = getSync;
+      throw new StoreError(reason, 'the disk says no');
+    };
+    const again = await first.reopen(inner, { env: instantEnv() });
+    const records = await again.readAll('chat:1');
+    assert.equal(records.length, 7);
+    assert.deepEqual(
+      records.slice(0, 5).map((record) => record.cursor),
+      cursors,
+    );
+    await again.view.close();
+  });
+}
+
+test('damage found while tidying up: the view is made anew from the log', () =>
+  withFaults({}, async (rig, _faulty, inner) => {
+    const cursors = await rig.fill('chat:1', 63, 1);
+    await rig.view.flush();
+    const scan = inner.scan.bind(inner);
+    inner.scan = () => {
+      inner.scan = scan;
+      return Promise.reject(new StoreError('damaged', 'not as it was written'));
+    };
+    cursors.push(...(await rig.fill('chat:1', 40, 1)));
+    await waitFor('the rebuilt view', () => rig.troubles.some(({ event }) => event === 'view_rebuilt'));
+    assert.deepEqual(
+      (await rig.readAll('chat:1')).map((record) => record.cursor),
       cursors,
     );
   }));

@@ -89,7 +89,7 @@ class OnePartitionView implements LogView {
     try {
       return channels.state(channel);
     } catch (error) {
-      this.#onStoreError(error);
+      this.#onDamage(this.#lifeNow(), error);
       throw awayError(error);
     }
   }
@@ -193,6 +193,10 @@ class OnePartitionView implements LogView {
             trouble(this.#options, 'upkeep_failed', 'the log could not be told what is settled', error),
           );
         },
+        onUpkeepFailed: (failed, error) => {
+          if (failed.ended || this.#onDamage(failed, error)) return;
+          trouble(this.#options, 'upkeep_failed', 'the view could not tidy up a channel', error);
+        },
         onLost: (lost) => this.#makeAnew(lost, 'the store lacks what it had confirmed', false),
       },
     });
@@ -232,11 +236,14 @@ class OnePartitionView implements LogView {
     try {
       this.#apply(life, batch);
     } catch (error) {
-      if (!(error instanceof StoreAwayError)) {
-        if (!this.#onStoreError(error)) throw error;
-        return undefined;
-      }
-      return this.#keeper.present().then(() => this.#onBatch(life, batch));
+      // Nothing of the batch was done: it needs a meta that cannot be read now.
+      if (error instanceof StoreAwayError) return this.#keeper.present().then(() => this.#onBatch(life, batch));
+      if (!(error instanceof StoreError)) throw error;
+      if (this.#onDamage(life, error)) return undefined;
+      trouble(this.#options, 'store_failed', 'the view cannot read its store, and tries again', error);
+      return new Promise<void>((resolve) => this.#options.env.setTimer(RETRY_MS, resolve)).then(() =>
+        this.#onBatch(life, batch),
+      );
     }
     return life.writer.wrote();
   }
@@ -303,19 +310,18 @@ class OnePartitionView implements LogView {
 
   // When the store is lost
 
-  /** True when the error was of the store, and something is done about it. */
-  #onStoreError(error: unknown): boolean {
-    if (!(error instanceof StoreError)) return false;
-    const life = this.#life;
-    if (error.reason === 'damaged' && life !== undefined) this.#makeAnew(life, error.message, true);
+  /** True when the error says that the store is damaged: the view is then made anew from the log. */
+  #onDamage(life: Life, error: unknown): boolean {
+    if (!(error instanceof StoreError) || error.reason !== 'damaged') return false;
+    this.#makeAnew(life, error.message, true);
     return true;
   }
 
   /** Ends a life and begins the next from what the store holds, or from the log alone. */
   #makeAnew(life: Life, why: string, setAside: boolean): void {
     if (life.ended || this.#closed) return;
+    if (this.#isServing) this.#serving = Promise.withResolvers();
     this.#isServing = false;
-    this.#serving = Promise.withResolvers();
     let toSetAside = setAside;
     const again = async (): Promise<void> => {
       await endLife(life, false);
@@ -373,9 +379,8 @@ class OnePartitionView implements LogView {
       try {
         return await read(life.pages);
       } catch (error) {
-        if (life === this.#life && this.#isServing && !(error instanceof StoreError && error.reason === 'damaged'))
-          throw error;
-        this.#onStoreError(error);
+        // What a life that has ended read says nothing: it is read again from the next one.
+        if (!life.ended && !this.#onDamage(life, error)) throw error;
       }
     }
   }

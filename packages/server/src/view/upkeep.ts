@@ -21,8 +21,9 @@ const LOOSE_RUNS_MIN = 4;
 /** What one step reads of a channel. */
 const STEP_RUNS = 256;
 const STEP_BYTES = 1024 * 1024;
-/** All metas are looked at once in this time. */
+/** All metas are looked at this often, or less often where that would take more than a part of the time. */
 const ROUND_MS = 60_000;
+const ROUND_SHARE = 1 / 50;
 const ROUND_METAS = 256;
 /** A channel without records is forgotten after this time; who held a place in it then starts at the base. */
 const FORGET_MS = 30 * 24 * 3_600_000;
@@ -53,7 +54,7 @@ export class Upkeep {
   }
 
   start(): void {
-    this.#scheduleRound();
+    this.#scheduleRound(ROUND_MS);
   }
 
   /** Looks at a channel that has changed; cheap. */
@@ -115,15 +116,16 @@ export class Upkeep {
     return now !== undefined && oldestMs < now - ageMs;
   }
 
-  #scheduleRound(): void {
-    this.#cancelRound = this.#options.env.setTimer(ROUND_MS, () => {
-      this.round().then(
-        () => this.#stopped || this.#scheduleRound(),
-        (error: unknown) => {
-          this.#options.onTrouble(error);
-          if (!this.#stopped) this.#scheduleRound();
-        },
-      );
+  #scheduleRound(afterMs: number): void {
+    const { env, onTrouble } = this.#options;
+    this.#cancelRound = env.setTimer(afterMs, () => {
+      const startedMs = env.monotonicMs();
+      void this.round()
+        .catch(onTrouble)
+        .then(() => {
+          const tookMs = env.monotonicMs() - startedMs;
+          if (!this.#stopped) this.#scheduleRound(Math.max(ROUND_MS, tookMs / ROUND_SHARE));
+        });
     });
   }
 
