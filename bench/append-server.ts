@@ -1,5 +1,4 @@
 /** The two contenders of append: a Tideway server, and the floor program that only parses, syncs and answers. */
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Appender, type AppenderOptions } from './appender.ts';
 import { Child } from './child.ts';
@@ -15,29 +14,28 @@ export interface AppendServer {
 }
 
 export async function startTidewayAppend(): Promise<AppendServer> {
-  const dataFolder = newDataFolder();
-  const server = await startTideway({ dataFolder });
+  const server = await startTideway({});
   return {
     pid: server.pid,
     appender: (load) => newAppender(server.port, load),
-    async stop() {
-      await server.child.stop();
-      removeDataFolder(dataFolder);
-    },
+    stop: () => server.stop(),
   };
 }
 
-export async function startFloorAppend(): Promise<AppendServer> {
+/** @param reading also reads the header and checks the payload, as the protocol asks of any server */
+export async function startFloorAppend(reading = false): Promise<AppendServer> {
   const folder = newDataFolder();
   const program = join(import.meta.dirname, 'floors', 'append-floor.ts');
-  const child = new Child(process.execPath, [program, join(folder, 'log')], { name: 'append floor' });
+  const child = new Child(process.execPath, [program, join(folder, 'log'), ...(reading ? ['--read'] : [])], {
+    name: 'append floor',
+  });
   const { port } = await child.next('ready');
   return {
     pid: child.pid,
     appender: (load) => new Appender({ ...load, port: Number(port), path: '/' }),
     async stop() {
       await child.stop();
-      rmSync(folder, { recursive: true, force: true });
+      removeDataFolder(folder);
     },
   };
 }

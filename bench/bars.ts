@@ -53,6 +53,11 @@ function below(contender: string, atLeast: number): Bar {
   };
 }
 
+function userGrowth(text: string, metric: string, from: string): Bar {
+  const of = (subscribers: string): Source => ({ case: subscribers, contender: 'tideway', metric });
+  return { scenario: 'fan-out-growth', text, any: [{ of: of('8000'), per: of(from), atMost: 1.2 }] };
+}
+
 function growth(subscribers: string): Bar {
   return {
     scenario: 'fan-out-growth',
@@ -94,17 +99,8 @@ export const bars: readonly Bar[] = [
     text: 'bursts of 10: CPU per delivery, of C joined',
     any: [{ of: cpu('ten a tick', 'tideway'), per: cpu('ten a tick', 'C joined'), atMost: 2 }],
   },
-  {
-    scenario: 'fan-out-growth',
-    text: 'user CPU per delivery without appends, 8,000 subscribers, of 100',
-    any: [
-      {
-        of: { case: '8000', contender: 'tideway', metric: 'ownUserUs' },
-        per: { case: '100', contender: 'tideway', metric: 'ownUserUs' },
-        atMost: 1.2,
-      },
-    ],
-  },
+  userGrowth('user CPU per delivery, 8,000 subscribers, of 100', 'userUs', '100'),
+  userGrowth('user CPU of a further delivery, to 8,000 subscribers, of to 1,000', 'furtherUserUs', '1000'),
   growth('100'),
   growth('1000'),
   growth('8000'),

@@ -50,7 +50,7 @@ export class Child {
     this.ended = new Promise((resolve) => {
       const end = (why: string): void => {
         living.delete(this);
-        this.#fail(new Error(`${this.name} ${why}${this.#stderr === '' ? '' : `; it said: ${this.#stderr.trim()}`}`));
+        this.#fail(new Error(`${this.name} ${why}${this.#lastWords()}`));
         resolve();
       };
       this.#process.once('error', (error) => end(`did not start: ${error.message}`));
@@ -122,6 +122,13 @@ export class Child {
     const at = this.#waiters.findIndex((one) => one.event === event.event);
     if (at >= 0) this.#waiters.splice(at, 1)[0]!.resolve(event);
     else this.#events.push(event);
+  }
+
+  /** What an error says, without where: enough for one line. */
+  #lastWords(): string {
+    const lines = this.#stderr.split('\n').filter((line) => line.trim() !== '');
+    const telling = lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1);
+    return telling === undefined ? '' : `; it said: ${telling.trim().slice(0, 300)}`;
   }
 
   #fail(error: Error): void {

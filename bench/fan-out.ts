@@ -4,10 +4,13 @@
  *
  * What can be compared and what cannot: the floor and the peers make their records up in their own process, number
  * nothing and keep nothing. A Tideway server gets each record as an append over a connection, makes it durable (one
- * synced write), folds and stores it, answers, and only then fans it out. All of that is in its CPU figure; with 1,000
- * subscribers it is about a hundredth of it, with 100 a tenth. Unpaced, peers begin a tick when the last one is written;
- * Tideway's writer sends the next batch when the last one is acknowledged. Latency counts from the intended time, which
- * for a Tideway server is before the append.
+ * synced write), folds and stores it, answers, and only then fans it out. All of that is in its CPU figure: a few
+ * hundredths of it with 1,000 subscribers, a third with 100. Unpaced, peers begin a tick when the last one is written;
+ * Tideway's writer sends the next batch when the last one is acknowledged, which is before it is fanned out.
+ * Latency counts from the intended time. For a Tideway server that is before the append, and unpaced a record waits
+ * behind the fan-out of the last one: there it says how long a tick takes, paced how long a record takes.
+ * Unpaced, the receiver may be as busy as the C floor: a busy receiver need not be woken, which makes the floor's sends
+ * cheaper than anybody's at a calm pace. The table says so where it happens; the paced case has no such advantage.
  * All frames are equally long: a peer's record is padded by what a Tideway header takes.
  */
 import { encodeRecordHeader } from '@tideway/protocol';

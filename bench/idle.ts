@@ -14,10 +14,10 @@ import type { Sample } from './scenario.ts';
 export const collectingNodeArgs = ['--expose-gc', '--import', join(import.meta.dirname, 'peers', 'collect.ts')];
 
 export interface IdleServer {
-  readonly child: Child;
+  readonly pid: number;
   readonly port: number;
   readonly dialect: Dialect;
-  close?(): void;
+  stop(): Promise<void>;
 }
 
 async function rssAfterCollection(pid: number): Promise<number> {
@@ -68,12 +68,12 @@ export async function measureIdle(
 ): Promise<Sample> {
   const server = await start();
   try {
-    const before = await rssAfterCollection(server.child.pid);
+    const before = await rssAfterCollection(server.pid);
     const clients = options.tls ? tlsClients(server, options.connections) : plainClients(server, options.connections);
     try {
       await clients.ready();
       await after(1_000);
-      const now = await rssAfterCollection(server.child.pid);
+      const now = await rssAfterCollection(server.pid);
       return {
         connections: options.connections,
         rssMb: now / 1e6,
@@ -84,7 +84,6 @@ export async function measureIdle(
       await clients.stop();
     }
   } finally {
-    await server.child.stop();
-    server.close?.();
+    await server.stop();
   }
 }

@@ -39,7 +39,10 @@ export interface Prepared {
 /** A folder whose channels hold one record and then as many as the clients will be behind, the channels in turn. */
 export async function prepareStorm(channels: number): Promise<Prepared> {
   const dataFolder = newDataFolder();
-  const server = await startTideway({ dataFolder });
+  const server = await startTideway({ dataFolder }).catch((error: unknown) => {
+    removeDataFolder(dataFolder);
+    throw error;
+  });
   const cursorsPath = join(dataFolder, 'cursors.txt');
   const connections = Math.min(10, channels);
   const appender = newAppender(server.port, {
@@ -57,7 +60,7 @@ export async function prepareStorm(channels: number): Promise<Prepared> {
     await appender.done(300_000);
   } finally {
     await appender.stop();
-    await server.child.stop();
+    await server.stop();
   }
   return { dataFolder, cursors: readFileSync(cursorsPath, 'utf8').trim().split('\n') };
 }
@@ -80,7 +83,10 @@ export async function measureStorm(storm: Storm): Promise<Sample> {
   const { prepared, issuer } = storm;
   const dataFolder = newDataFolder();
   cpSync(prepared.dataFolder, dataFolder, { recursive: true });
-  const server = await startServer(dataFolder, issuer);
+  const server = await startServer(dataFolder, issuer).catch((error: unknown) => {
+    removeDataFolder(dataFolder);
+    throw error;
+  });
   const token = issuer?.tokenOf('bench-appender');
   const others = newAppender(server.port, {
     channel: 'bench:others-',
@@ -131,7 +137,7 @@ export async function measureStorm(storm: Storm): Promise<Sample> {
     }
   } finally {
     await others.stop();
-    await server.child.stop();
+    await server.stop();
     removeDataFolder(dataFolder);
   }
 }

@@ -28,7 +28,8 @@ export function removeDataFolder(path: string): void {
 }
 
 export interface TidewayOptions {
-  readonly dataFolder: string;
+  /** Where its data is kept; without it a new folder, which goes with the server. */
+  readonly dataFolder?: string;
   /** `dev` lets anyone do anything; `serve` does as its environment says. */
   readonly command?: 'dev' | 'serve';
   readonly args?: readonly string[];
@@ -44,13 +45,19 @@ export interface Tideway {
   readonly port: number;
   /** From the start of the process to its `ready`. */
   readonly startMs: number;
+  /** Ends the process, cleanly, and removes a folder that was made for it. */
+  stop(): Promise<void>;
 }
 
 export async function startTideway(options: TidewayOptions): Promise<Tideway> {
   const startedMs = performance.now();
   const nodeArgs = [...(options.nodeArgs ?? []), ...(options.packed ? [] : ['--conditions=tideway-source'])];
   const main = options.packed ? packedMain : sourceMain;
-  const command = [options.command ?? 'dev', '--port', '0', '--data', options.dataFolder, '--json'];
+  const dataFolder = options.dataFolder ?? newDataFolder();
+  const removeOwn = (): void => {
+    if (options.dataFolder === undefined) removeDataFolder(dataFolder);
+  };
+  const command = [options.command ?? 'dev', '--port', '0', '--data', dataFolder, '--json'];
   const child = new Child(process.execPath, [...nodeArgs, main, ...command, ...(options.args ?? [])], {
     name: 'Tideway',
     ...(options.env === undefined ? {} : { env: options.env }),
@@ -58,9 +65,20 @@ export async function startTideway(options: TidewayOptions): Promise<Tideway> {
   try {
     const { url } = await child.next('ready');
     const startMs = performance.now() - startedMs;
-    return { child, pid: child.pid, port: Number(new URL(String(url)).port), startMs };
+    return {
+      child,
+      pid: child.pid,
+      port: Number(new URL(String(url)).port),
+      startMs,
+      async stop() {
+        await child.stop();
+        removeOwn();
+      },
+    };
   } catch (error) {
     child.kill('SIGKILL');
+    await child.ended;
+    removeOwn();
     throw error;
   }
 }
@@ -100,16 +118,15 @@ function channelName(channels: number, number: number): string {
 }
 
 export const startTidewayFanOut: StartFanOut = async ({ channels }) => {
-  const dataFolder = newDataFolder();
-  const server = await startTideway({ dataFolder });
+  const server = await startTideway({});
   const scripts = Array.from({ length: channels }, (_, number) => [
     helloText(`bench-${number}`),
     subscribeText(channelName(channels, number)),
   ]);
-  return fanOutServer(server, dataFolder, channels, tidewayDialect(scripts));
+  return fanOutServer(server, channels, tidewayDialect(scripts));
 };
 
-function fanOutServer(server: Tideway, dataFolder: string, channels: number, dialect: Dialect): FanOutServer {
+function fanOutServer(server: Tideway, channels: number, dialect: Dialect): FanOutServer {
   return {
     pid: server.pid,
     port: server.port,
@@ -132,9 +149,6 @@ function fanOutServer(server: Tideway, dataFolder: string, channels: number, dia
         close: () => appender.stop(),
       };
     },
-    async stop() {
-      await server.child.stop();
-      removeDataFolder(dataFolder);
-    },
+    stop: () => server.stop(),
   };
 }

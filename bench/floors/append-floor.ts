@@ -3,7 +3,10 @@
  * write, answer. No check of JSON, no channel, no repeat recognized, no order across connections, nothing to read it
  * back with, nobody to deliver it to. Whatever a server does more than this, it does for something.
  *
- *     node append-floor.ts FILE
+ * With `--read` it also reads each header and checks each payload as JSON, which PROTOCOL.md asks of every server: what
+ * a server in this language cannot do without.
+ *
+ *     node append-floor.ts FILE [--read]
  */
 import { once } from 'node:events';
 import { constants, openSync, write } from 'node:fs';
@@ -32,9 +35,19 @@ interface Waiting {
 let waiting: Waiting[] = [];
 let writing = false;
 
+const reading = process.argv.includes('--read');
+
 function idOf(frame: Buffer): string {
+  if (reading) return readId(frame);
   const from = frame.indexOf('"id":') + 5;
   return frame.toString('latin1', from, frame.indexOf(',', from));
+}
+
+function readId(frame: Buffer): string {
+  const lineEnd = frame.indexOf('\n');
+  const { id } = JSON.parse(frame.toString('utf8', 0, lineEnd)) as { id: number };
+  JSON.parse(frame.toString('utf8', lineEnd + 1));
+  return String(id);
 }
 
 async function writeBatches(): Promise<void> {

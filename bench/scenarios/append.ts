@@ -3,7 +3,8 @@
  * the server does (latency from the intended time); and as many as it takes, 10 connections with 100 unanswered each.
  * A server may read less far ahead than 100 (Tideway: 64 commands of a session); the rest waits in the socket.
  *
- * The floor answers with the same frames but checks, numbers and indexes nothing (floors/append-floor.ts).
+ * The floor answers with the same frames but reads, checks, numbers and indexes nothing (floors/append-floor.ts): it
+ * shows what the disk and `ws` allow. Beside it stands one that reads the JSON, as every server of the protocol must.
  */
 import { setTimeout as after } from 'node:timers/promises';
 import type { AppendLoad, AppendServer } from '../append-server.ts';
@@ -74,7 +75,8 @@ function contenders(load: AppendLoad, settings: Settings): Contender[] {
       missing: missing ?? missingTideway(),
       measure: () => measure(startTidewayAppend, load, settings.quick),
     },
-    { name: 'floor', missing, measure: () => measure(startFloorAppend, load, settings.quick) },
+    { name: 'floor', missing, measure: () => measure(() => startFloorAppend(), load, settings.quick) },
+    { name: 'floor, JSON read', missing, measure: () => measure(() => startFloorAppend(true), load, settings.quick) },
   ];
 }
 

@@ -2,30 +2,39 @@
  * What a delivery costs as the subscribers of one channel grow from 100 to 8,000. The kernel's own cost grows (the floor
  * shows by how much); what a server may not do is add to that growth.
  *
- * A Tideway record costs its append whether anybody follows or not. Spread over 100 subscribers that is a tenth of a
- * delivery, spread over 8,000 nothing, which would flatter the growth: so the same appends are measured with one
- * subscriber too, and `ownUserUs` is the user CPU without them.
+ * A Tideway record costs its append whether anybody follows or not. Shared by 100 subscribers that is a good part of
+ * `userUs`, shared by 8,000 nothing, which flatters its growth. So a second figure stands beside it: `furtherUserUs` is
+ * what each delivery beyond the next smaller size added, in which the append cancels out.
  */
 import type { Contender, Sample, Scenario, Settings } from '../scenario.ts';
 import { fanOutColumns, fanOutContender } from './fan-out-contenders.ts';
 
-const sizes = [
+interface Size {
+  readonly connections: number;
+  readonly ticks: number;
+}
+
+const sizes: readonly Size[] = [
   { connections: 100, ticks: 3_000 },
   { connections: 1_000, ticks: 300 },
   { connections: 8_000, ticks: 40 },
 ];
 
-/** Measures the appends alone right before, and takes them off. */
-function withoutAppends(settings: Settings, size: { readonly connections: number; readonly ticks: number }): Contender {
-  const whole = fanOutContender('tideway', settings, size);
-  const alone = fanOutContender('tideway', settings, { connections: 1, ticks: 3_000 });
+function tickUserUs(sample: Sample, { connections }: Size): number {
+  return (sample['userUs'] ?? Number.NaN) * connections;
+}
+
+/** Measures the next smaller size right before, and says what was added. */
+function againstSmaller(settings: Settings, size: Size, smaller: Size): Contender {
+  const contender = fanOutContender('tideway', settings, size);
+  const before = fanOutContender('tideway', settings, smaller);
   return {
-    ...whole,
-    async measure(): Promise<Sample> {
-      const append = await alone.measure();
-      const sample = await whole.measure();
-      const appendUserUs = append['userUs'] ?? 0;
-      return { ...sample, appendUserUs, ownUserUs: sample['userUs']! - appendUserUs / size.connections };
+    ...contender,
+    async measure() {
+      const less = await before.measure();
+      const more = await contender.measure();
+      const added = tickUserUs(more, size) - tickUserUs(less, smaller);
+      return { ...more, furtherUserUs: added / (size.connections - smaller.connections) };
     },
   };
 }
@@ -33,13 +42,19 @@ function withoutAppends(settings: Settings, size: { readonly connections: number
 export const fanOutGrowth: Scenario = {
   name: 'fan-out-growth',
   title: 'one channel, 100, 1,000 and 8,000 subscribers, one record of 128 B a tick, unpaced',
-  columns: [...fanOutColumns, 'ownUserUs'],
+  columns: [...fanOutColumns, 'furtherUserUs'],
   async open(settings) {
     return {
-      cases: sizes.map((size) => ({
-        name: `${size.connections}`,
-        contenders: [withoutAppends(settings, size), fanOutContender('C send', settings, size)],
-      })),
+      cases: sizes.map((size, i) => {
+        const smaller = sizes[i - 1];
+        return {
+          name: `${size.connections}`,
+          contenders: [
+            smaller ? againstSmaller(settings, size, smaller) : fanOutContender('tideway', settings, size),
+            fanOutContender('C send', settings, size),
+          ],
+        };
+      }),
     };
   },
 };

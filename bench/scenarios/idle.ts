@@ -4,26 +4,16 @@ import { collectingNodeArgs, measureIdle, type IdleServer } from '../idle.ts';
 import { plainDialect, socketIoDialect, startNode } from '../peers/peer.ts';
 import type { Dialect } from '../receiver.ts';
 import type { Contender, Scenario } from '../scenario.ts';
-import {
-  helloText,
-  missingTideway,
-  newDataFolder,
-  removeDataFolder,
-  startTideway,
-  subscribeText,
-  tidewayDialect,
-} from '../tideway.ts';
+import { helloText, missingTideway, startTideway, subscribeText, tidewayDialect } from '../tideway.ts';
 
 async function startPeer(script: string, args: readonly string[], dialect: Dialect): Promise<IdleServer> {
   const child = startNode(script, args, script, collectingNodeArgs);
   const { port } = await child.next('ready');
-  return { child, port: Number(port), dialect };
+  return { pid: child.pid, port: Number(port), dialect, stop: () => child.stop() };
 }
 
 async function startOurs(args: readonly string[], dialect: Dialect): Promise<IdleServer> {
-  const dataFolder = newDataFolder();
-  const { child, port } = await startTideway({ dataFolder, args, nodeArgs: collectingNodeArgs });
-  return { child, port, dialect, close: () => removeDataFolder(dataFolder) };
+  return { ...(await startTideway({ args, nodeArgs: collectingNodeArgs })), dialect };
 }
 
 const oneChannel = tidewayDialect([[helloText('bench-idle'), subscribeText('bench:idle')]]);

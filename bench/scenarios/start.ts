@@ -51,10 +51,10 @@ async function fill(dataFolder: string, records: number): Promise<void> {
     await appender.done(600_000);
   } finally {
     await appender.stop();
-    await server.child.stop();
+    await server.stop();
   }
   // Once unmeasured: it fills the compile cache.
-  await (await startTideway({ dataFolder })).child.stop();
+  await (await startTideway({ dataFolder })).stop();
 }
 
 function nodeAlone(): Sample {
@@ -82,7 +82,7 @@ export const start: Scenario = {
       if (how.killedBefore) await killAmidAppends(dataFolder);
       const server = await startTideway({ dataFolder, packed: how.packed === true });
       const rssMb = processRssBytes(server.pid) / 1e6;
-      await server.child.stop();
+      await server.stop();
       return { startMs: server.startMs, rssMb, records };
     }
 
