@@ -60,6 +60,8 @@ export class Arrivals<T> {
           const item = this.all[this.#taken++] as T;
           if (!fits(item)) continue;
           found = item;
+          // What comes before the waiter has gone on is for the next one.
+          this.#look = undefined;
           resolve();
           return;
         }

@@ -27,6 +27,7 @@ export const arrivalChecks: readonly Check[] = [
           }
         }
       })();
+      writing.catch(() => {});
       const readers = await Promise.all(
         ['oldest', 'oldest', 'last:100', 'now'].map(async (from, i) => {
           const { ok, talk } = await startOf(wire, channel, from);

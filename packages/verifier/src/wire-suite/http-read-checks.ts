@@ -139,6 +139,7 @@ export const httpReadChecks: readonly Check[] = [
     const channel = wire.channel();
     const { next } = await page(wire, { channel });
     const waiting = page(wire, { channel, after: next, wait: '30' });
+    waiting.catch(() => {});
     const talk = await wire.session();
     await talk.fence();
     await talk.append(channel, '"news"');
@@ -165,6 +166,7 @@ export const httpReadChecks: readonly Check[] = [
         for (const id of ids) assert.equal((await talk.answer(id)).op, 'ok');
       }
     })();
+    appending.catch(() => {});
     const seen: unknown[] = [];
     while (seen.length < 300) {
       const got = await page(wire, { channel, after, wait: '20', limit: '40' });

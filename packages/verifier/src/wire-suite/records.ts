@@ -11,13 +11,10 @@ export const textOf = (frame: Heard): string | undefined => frame.payload?.toStr
 export async function appendMany(talk: Talk, channel: string, count: number): Promise<string[]> {
   const ids: number[] = [];
   for (let i = 1; i <= count; i++) ids.push(talk.request({ op: 'append', channel, rid: `r${i}` }, String(i)));
-  const cursors: string[] = [];
-  for (const id of ids) {
-    const answer = await talk.answer(id);
+  return (await talk.answers(ids)).map((answer) => {
     assert.equal(answer.op, 'ok', answer.headerText);
-    cursors.push(answer.header['cursor'] as string);
-  }
-  return cursors;
+    return cursorOf(answer);
+  });
 }
 
 /** Gives a frame of a reader to the checker. */

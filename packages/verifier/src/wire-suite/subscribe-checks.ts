@@ -1,7 +1,7 @@
 /** PROTOCOL.md §5 from outside, but for resuming: where a subscription starts, and what another command does to it. */
 import assert from 'node:assert/strict';
 import { appendMany, cursorOf, startOf, textOf } from './records.ts';
-import type { Fields, Heard } from './talk.ts';
+import type { Fields } from './talk.ts';
 import { check, type Check } from './wire.ts';
 
 export const subscribeChecks: readonly Check[] = [
@@ -149,16 +149,12 @@ export const subscribeChecks: readonly Check[] = [
         );
         const subscribe = talk.request({ op: 'subscribe', channel });
         const later = talk.request({ op: 'append', channel, rid: 'later' }, '"later"');
-        const seen = new Map<number, Heard>();
-        while (seen.size < 12) {
-          const frame = await talk.next((heard) => heard.op === 'ok' || heard.op === 'record', 'the answers');
-          if (frame.op === 'ok') seen.set(frame.header['id'] as number, frame);
-          else
-            assert.equal(textOf(frame), '"later"', 'a record appended before the subscribe was delivered behind now');
-        }
-        const place = cursorOf(seen.get(subscribe));
-        for (const id of appends) assert.ok(cursorOf(seen.get(id)) <= place);
-        assert.ok(cursorOf(seen.get(later)) > place);
+        const earlier = await talk.answers(appends);
+        const place = cursorOf(await talk.answer(subscribe));
+        for (const answer of earlier) assert.ok(cursorOf(answer) <= place);
+        assert.ok(cursorOf(await talk.answer(later)) > place);
+        const record = await talk.nextOf('record', channel);
+        assert.equal(textOf(record), '"later"', 'a record appended before the subscribe was delivered behind now');
       }
     },
   ),

@@ -13,6 +13,7 @@ import { sessionChecks } from './session-checks.ts';
 import { sseChecks } from './sse-checks.ts';
 import { sseLifeChecks } from './sse-life-checks.ts';
 import { subscribeChecks } from './subscribe-checks.ts';
+import { within } from '../raw/deadline.ts';
 import { Skipped, Wire, type Check, type WireOptions } from './wire.ts';
 
 export type { Check, WireOptions } from './wire.ts';
@@ -33,6 +34,9 @@ export const wireChecks: readonly Check[] = [
   ...httpReadChecks,
 ];
 
+/** No check takes longer: the longest waits are 20 s for a comment and 30 s for an EventSource to come back. */
+const CHECK_MS = 90_000;
+
 export interface CheckResult {
   readonly check: Check;
   readonly state: 'passed' | 'failed' | 'skipped';
@@ -52,7 +56,7 @@ export async function runCheck(check: Check, options: WireOptions): Promise<Chec
     ...(error === undefined ? {} : { error }),
   });
   try {
-    await check.run(wire);
+    await within(check.run(wire), CHECK_MS, 'the check to end');
     return result('passed');
   } catch (error) {
     if (error instanceof Skipped) return result('skipped', error);

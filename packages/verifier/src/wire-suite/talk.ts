@@ -6,6 +6,8 @@ import type { RawClose, RawMessage, RawWebSocket } from '../raw/raw-websocket.ts
 
 export type Fields = Readonly<Record<string, unknown>>;
 
+type Answered = ReturnType<typeof Promise.withResolvers<Heard>>;
+
 interface HttpAnswer {
   readonly status: number;
   readonly headers: Headers;
@@ -38,6 +40,7 @@ export class Talk {
   /** Answers each `ping` frame, as PNG-1 asks. */
   answersPings = true;
   readonly #deadlineMs: number;
+  readonly #answers = new Map<number, Answered>();
   #id = 0;
 
   constructor(raw: RawWebSocket, deadlineMs: number) {
@@ -47,11 +50,15 @@ export class Talk {
       const frame = hear(message);
       if (frame.op === 'ping' && this.answersPings) this.say({ op: 'pong' });
       this.heard.push(frame);
+      const { id } = frame.header;
+      if (typeof id === 'number' && (frame.op === 'ok' || frame.op === 'error')) this.#answered(id).resolve(frame);
     };
     this.closed = new Promise((resolve) => {
       raw.onClose = (close) => {
         resolve(close);
-        this.heard.end(new Error(`the connection was closed: ${close.code} ${close.reason}`));
+        const why = new Error(`the connection was closed: ${close.code} ${close.reason}`);
+        this.heard.end(why);
+        for (const { reject } of this.#answers.values()) reject(why);
       };
     });
   }
@@ -77,12 +84,14 @@ export class Talk {
     return this.answer(this.request(header, payload));
   }
 
-  /** The answer to a request; frames before it count as seen. */
+  /** The answer to a request, in whichever order answers come. */
   answer(id: number): Promise<Heard> {
-    return this.next(
-      (frame) => (frame.op === 'ok' || frame.op === 'error') && frame.header['id'] === id,
-      `an answer to ${id}`,
-    );
+    return within(this.#answered(id).promise, this.#deadlineMs, `an answer to ${id}`);
+  }
+
+  /** The answers to requests, in the order of the requests. */
+  answers(ids: readonly number[]): Promise<Heard[]> {
+    return Promise.all(ids.map((id) => this.answer(id)));
   }
 
   async ok(header: Fields, payload?: string | Uint8Array): Promise<Fields> {
@@ -133,8 +142,14 @@ export class Talk {
     return within(this.closed, deadlineMs, 'the connection to be closed');
   }
 
-  end(): void {
-    this.raw.close();
+  #answered(id: number): Answered {
+    let answered = this.#answers.get(id);
+    if (answered === undefined) {
+      answered = Promise.withResolvers<Heard>();
+      answered.promise.catch(() => {});
+      this.#answers.set(id, answered);
+    }
+    return answered;
   }
 }
 

@@ -110,7 +110,10 @@ export class Wire {
       headers: { ...this.#credentials(), ...ask.headers },
       ...(ask.body === undefined ? {} : { body: ask.body }),
     });
-    const text = await response.text();
+    // A stream that was not asked for would have no end.
+    const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+    if (isStream) await response.body?.cancel();
+    const text = isStream ? '' : await response.text();
     let json: unknown;
     try {
       json = JSON.parse(text);
