@@ -1,39 +1,71 @@
-/** What a command is: how it is called, what it does, and the world it is given. Data goes to stdout, talk to stderr. */
-import type { Readable, Writable } from 'node:stream';
-import type { ParseArgsOptionsConfig } from 'node:util';
+/**
+ * What a command is: a usage line, a table of flags, an example, and a function. Each file of this folder that is named
+ * like a command exports one; `commands.ts` lists them.
+ */
+import { exitCodes, usageError, type ExitCode } from './exit-codes.ts';
+import { describeFlags, parseFlags, type FlagTable, type FlagValues, type Given } from './flags.ts';
+import type { Io } from './io.ts';
 
-/** 0 ok · 1 failed · 2 usage · 3 refused · 4 unreachable · 5 a check failed · 130 interrupted */
-export const exitCodes = {
-  ok: 0,
-  failed: 1,
-  usage: 2,
-  refused: 3,
-  unreachable: 4,
-  checkFailed: 5,
-  interrupted: 130,
-} as const;
-
-export interface Io {
-  readonly stdin: Readable & { readonly isTTY?: boolean };
-  readonly stdout: Writable & { readonly isTTY?: boolean };
-  readonly stderr: Writable & { readonly isTTY?: boolean };
-  readonly environment: Readonly<Record<string, string | undefined>>;
+export interface Call<Table extends FlagTable> {
+  readonly io: Io;
+  readonly flags: FlagValues<Table>;
+  /** The flags as they were typed, for whoever reads them by a table of its own. */
+  readonly given: Given;
+  readonly positionals: readonly string[];
 }
 
-export type Flags = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>;
-
-export interface Command {
-  /** One line for the list of commands. */
-  readonly summary: string;
-  /** How it is written: `tideway ` and this. */
+export interface CommandDescription<Table extends FlagTable> {
+  /** After `tideway `: `append CHANNEL [DATA|-]`. */
   readonly usage: string;
-  readonly options: ParseArgsOptionsConfig;
-  /** What each option is for, by name; each option has an entry. */
-  readonly help: Readonly<Record<string, string>>;
-  readonly example: string;
-  /** Resolves with the exit code. */
-  run(call: { readonly flags: Flags; readonly positionals: readonly string[]; readonly io: Io }): Promise<number>;
+  /** What the summary does not say. */
+  readonly about?: string;
+  readonly flags: Table;
+  readonly examples: readonly string[];
+  /** How many positional arguments it takes. */
+  readonly arguments: readonly [min: number, max: number];
+  run(call: Call<Table>): Promise<ExitCode>;
 }
 
-/** A call that cannot be right: exit code 2, with the usage. */
-export class UsageError extends Error {}
+/** A command whose flags are its own business. */
+export interface Command {
+  readonly usage: string;
+  readonly about?: string;
+  readonly flags: FlagTable;
+  readonly examples: readonly string[];
+  run(argv: readonly string[], io: Io): Promise<ExitCode>;
+}
+
+/** Ties a command's function to its flags. */
+export function defineCommand<const Table extends FlagTable>(description: CommandDescription<Table>): Command {
+  const { usage, flags, examples, about } = description;
+  const command: Command = {
+    usage,
+    flags,
+    examples,
+    ...(about !== undefined && { about }),
+    async run(argv, io) {
+      const parsed = parseFlags(flags, argv, io.environment);
+      if (parsed.isHelp) {
+        io.stdout.write(`${describeCommand(command)}\n`);
+        return exitCodes.ok;
+      }
+      const [min, max] = description.arguments;
+      const { length } = parsed.positionals;
+      if (length < min) throw usageError(`something is missing: tideway ${usage}`);
+      if (length > max) throw usageError(`"${parsed.positionals[max]}" is one argument too many: tideway ${usage}`);
+      return description.run({ ...parsed, io });
+    },
+  };
+  return command;
+}
+
+/** The text of `tideway NAME --help`. */
+export function describeCommand(command: Command): string {
+  const parts = [`Usage: tideway ${command.usage}`];
+  if (command.about !== undefined) parts.push(command.about);
+  parts.push(`Flags:\n${describeFlags(command.flags)}`);
+  parts.push(
+    `${command.examples.length === 1 ? 'Example' : 'Examples'}:\n${command.examples.map((line) => `  ${line}`).join('\n')}`,
+  );
+  return parts.join('\n\n');
+}

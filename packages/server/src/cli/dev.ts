@@ -1,41 +1,66 @@
-/** `tideway dev`: a server on which anyone may do anything, for this machine only. */
-import { flagOptions, mergeConfig } from '../ops/config-sources.ts';
+/** `tideway dev`: a server for the machine it is written on. */
+import { createDevCertificate } from '../auth/dev-certificate.ts';
 import { isLoopback } from '../auth/origin.ts';
+import type { ServerOptions } from '../ops/config.ts';
+import { settings } from '../ops/config-schema.ts';
 import { version } from '../version.ts';
-import { UsageError, type Command } from './command.ts';
-import { faultClock } from './fault-clock.ts';
-import { settingHelp, settingFlags } from './setting-flags.ts';
-import { serveUntilStopped } from './serve-process.ts';
+import { defineCommand } from './command.ts';
+import { usageError } from './exit-codes.ts';
+import { jsonFlag } from './flags.ts';
+import { type Io, paint, say } from './io.ts';
+import { configFlag, loadServerConfig, settingFlags } from './server-config.ts';
+import { runServer, type Started } from './server-process.ts';
 
-export const dev: Command = {
-  summary: 'a server for development: anyone may do anything on any channel',
-  usage: 'dev [--port 7400] [--data DIR] [flags]',
-  options: { ...flagOptions(), json: { type: 'boolean' } },
-  help: { ...settingHelp(), json: 'Print one JSON line on stdout when ready.' },
-  example: 'tideway dev --port 0 --data ./tideway-data --json',
-  async run({ flags, io }) {
-    const { json, ...rest } = flags;
-    const { options } = mergeConfig({ environment: io.environment, flags: settingFlags(rest) });
-    const host = options.host ?? '127.0.0.1';
-    if (!isLoopback(host)) {
-      throw new UsageError(
-        `dev lets anyone do anything and so listens on loopback only, not on ${host}; use "tideway serve" with namespaces`,
-      );
-    }
-    return await serveUntilStopped(
-      io,
-      { ...options, ...faultClock(options, io.environment), development: true },
-      {
-        json: json === true,
-        greeting: (_server, url, readyMs) =>
-          [
-            `\n  TIDEWAY v${version}  ready in ${readyMs} ms\n`,
-            `  ➜ WebSocket  ${url.replace(/^http/, 'ws')}/v1/ws`,
-            `  ➜ SSE, HTTP  ${url}/v1/events?channel=demo:hello`,
-            `  ➜ Log        ${options.log ?? options.data ?? './tideway-data'}`,
-            '  Development: anyone may do anything on any channel. Not for a network; "tideway serve" is.\n\n',
-          ].join('\n'),
-      },
-    );
+/** Whoever presses Ctrl-C at a terminal waits for nobody. */
+const DRAIN_MS = 500;
+
+export const command = defineCommand({
+  usage: 'dev',
+  about:
+    'Every channel exists, and anyone may do anything on it, so it listens on loopback only unless --host says otherwise.\n`tideway serve` is for everybody else.',
+  flags: {
+    ...settingFlags(['development']),
+    tls: {
+      kind: 'switch',
+      default: false,
+      meaning: 'Uses TLS with a certificate made for this machine, kept in the data folder.',
+    },
+    config: configFlag,
+    json: { ...jsonFlag, meaning: 'Prints {"event":"ready","url":…} on stdout when it is ready.' },
   },
-};
+  examples: ['tideway dev', 'tideway dev --port 0 --data /tmp/try --json'],
+  arguments: [0, 0],
+  async run({ io, flags, given }) {
+    const { options: merged, origins } = await loadServerConfig(io, given);
+    refuseTheNetwork(merged.host, origins.get('host'));
+    const options: ServerOptions = {
+      ...merged,
+      development: true,
+      ...(origins.get('drainMs') === 'default' && { drainMs: DRAIN_MS }),
+      ...(flags.tls && { tls: await createDevCertificate(merged.data ?? settings.data.default) }),
+      namespaces: { $system: { subscribe: 'anyone', history: 'anyone', durable: false }, ...merged.namespaces },
+    };
+    return runServer({ io, options, isJson: flags.json, greet: (started) => greet(io, options, started) });
+  },
+});
+
+function refuseTheNetwork(host: string | undefined, origin: string | undefined): void {
+  if (host === undefined || isLoopback(host) || origin === '--host') return;
+  throw usageError(
+    `dev lets anyone do anything, and ${origin === 'file' ? 'the configuration file' : origin} makes it listen on ${host}, where others can reach it; dev listens on loopback unless the command line itself says so`,
+    `tideway serve, or tideway dev --host ${host}`,
+  );
+}
+
+function greet(io: Io, options: ServerOptions, { url, readyMs }: Started): void {
+  const arrow = paint(io, 'stderr', 'green', '➜');
+  const line = (name: string, text: string): void => say(io, `  ${arrow}  ${name.padEnd(10)}${text}`);
+  say(io, `\n  ${paint(io, 'stderr', 'bold', `TIDEWAY ${version}`)}  ready in ${readyMs} ms\n`);
+  line('HTTP', url);
+  line('WebSocket', `${url.replace(/^http/, 'ws')}/v1/ws`);
+  line('Log', options.log ?? options.data ?? settings.data.default);
+  say(
+    io,
+    `\n  ${paint(io, 'stderr', 'yellow', 'Anyone who reaches it may do anything on any channel.')} Ctrl-C stops it.\n`,
+  );
+}

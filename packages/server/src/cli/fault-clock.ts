@@ -1,28 +1,35 @@
 /**
- * A clock that a test can set from outside: the server's wall clock plus the milliseconds in a file. Only where faults
- * were asked for, and never the monotonic clock.
+ * A clock that a test moves from outside: a file holds how many milliseconds the wall clock is off. Only where a server
+ * was started with faults. Timers and durations are not touched; that is what a stepped clock is like.
  */
-import { readFileSync, watchFile } from 'node:fs';
-import { nodeEnv } from '../env.ts';
-import type { ServerOptions } from '../ops/config.ts';
+import { readFileSync } from 'node:fs';
+import { type Env, nodeEnv } from '../env.ts';
 
-const LOOK_MS = 100;
+export const FAULT_CLOCK_VARIABLE = 'TIDEWAY_FAULT_CLOCK_FILE';
+/** How long a change of the file may take to count. */
+const READ_AGAIN_MS = 50;
 
-export function faultClock(
-  options: ServerOptions,
-  environment: Readonly<Record<string, string | undefined>>,
-): Pick<ServerOptions, 'env'> {
-  const path = environment['TIDEWAY_FAULT_CLOCK_FILE'];
-  if (path === undefined || options.faults !== true) return {};
-  let offsetMs = read(path);
-  watchFile(path, { interval: LOOK_MS, persistent: false }, () => (offsetMs = read(path)));
-  return { env: { ...nodeEnv, now: () => nodeEnv.now() + offsetMs } };
+/** The real world with the wall clock of the file; a file that is missing or no number means no offset. */
+export function createFaultClockEnv(file: string): Env {
+  let offsetMs = 0;
+  let readAtMs = -Infinity;
+  return {
+    ...nodeEnv,
+    now() {
+      const monotonicMs = nodeEnv.monotonicMs();
+      if (monotonicMs - readAtMs >= READ_AGAIN_MS) {
+        readAtMs = monotonicMs;
+        offsetMs = readOffset(file);
+      }
+      return nodeEnv.now() + offsetMs;
+    },
+  };
 }
 
-function read(path: string): number {
+function readOffset(file: string): number {
   try {
-    const value = Number(readFileSync(path, 'utf8'));
-    return Number.isFinite(value) ? value : 0;
+    const offsetMs = Number(readFileSync(file, 'utf8').trim());
+    return Number.isSafeInteger(offsetMs) ? offsetMs : 0;
   } catch {
     return 0;
   }

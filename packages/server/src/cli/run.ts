@@ -1,90 +1,94 @@
-/** Finds a command by its name, reads its flags, and turns what it throws into words and an exit code. */
-import { parseArgs } from 'node:util';
-import { codes, TidewayError } from '@tideway/protocol';
-import { suggest } from '../ops/config-values.ts';
+/**
+ * From arguments to an exit code: finds the command, runs it, and says what went wrong in words with what to try next.
+ */
+import { TidewayError } from '@tideway/protocol';
+import { ConfigError, suggest } from '../ops/config-values.ts';
 import { version } from '../version.ts';
-import { exitCodes, UsageError, type Command, type Io } from './command.ts';
+import { commands } from './commands.ts';
+import { CliError, exitCodeOf, exitCodes, type ExitCode } from './exit-codes.ts';
+import { paint, type Io, processIo, say } from './io.ts';
 
-/** Every command, in the order of the help; loaded when asked for. */
-export const commands: Readonly<Record<string, () => Promise<Command>>> = {
-  dev: async () => (await import('./dev.ts')).dev,
-  serve: async () => (await import('./serve.ts')).serve,
-};
+/** Runs a command line; resolves with how it ended. */
+export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
+  try {
+    return await dispatch(argv, io);
+  } catch (error) {
+    return complain(io, error);
+  }
+}
 
-const GLOBAL = {
-  help: { type: 'boolean', short: 'h' },
-} as const;
+/** Runs the command line of this process and ends it. */
+export async function runProcess(argv: readonly string[]): Promise<void> {
+  const io = processIo;
+  // Whoever reads a pipe may leave before its end: `tideway tail … | head -1` is no failure.
+  io.stdout.on('error', () => process.exit(exitCodes.ok));
+  io.stderr.on('error', () => {});
+  const exitCode = await run(argv, io);
+  await Promise.all([flushed(io.stdout), flushed(io.stderr)]);
+  process.exit(exitCode);
+}
 
-export async function run(argv: readonly string[], io: Io): Promise<number> {
-  const [name = '', ...rest] = argv;
-  if (name === '--version' || name === '-v') {
+function flushed(stream: NodeJS.WritableStream): Promise<void> {
+  return new Promise((resolve) => void stream.write('', () => resolve()));
+}
+
+async function dispatch(argv: readonly string[], io: Io): Promise<ExitCode> {
+  const [first, ...rest] = argv;
+  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
+    const wanted = first === 'help' ? rest[0] : undefined;
+    if (wanted !== undefined) return dispatch([wanted, '--help'], io);
+    io.stdout.write(`${describeProgram()}\n`);
+    return first === undefined ? exitCodes.usage : exitCodes.ok;
+  }
+  if (first === '--version' || first === '-v' || first === 'version') {
     io.stdout.write(`${version}\n`);
     return exitCodes.ok;
   }
-  if (name === '' || name === '--help' || name === '-h' || name === 'help') {
-    (name === '' ? io.stderr : io.stdout).write(await overview());
-    return name === '' ? exitCodes.usage : exitCodes.ok;
+  // A command may be two words: `log check`.
+  const entry =
+    commands.find(({ name }) => name === `${first} ${rest[0] ?? ''}`) ?? commands.find(({ name }) => name === first);
+  if (entry !== undefined) {
+    const command = await entry.load();
+    return command.run(entry.name.includes(' ') ? rest.slice(1) : rest, io);
   }
-  const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (load === undefined) {
-    io.stderr.write(`tideway: unknown command "${name}"${suggest(name, Object.keys(commands))}\nSee: tideway --help\n`);
-    return exitCodes.usage;
+  const group = commands.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name);
+  if (group.length > 0) {
+    const asked = rest.find((word) => !word.startsWith('-'));
+    const message = asked === undefined ? `${first} needs a word more` : `there is no command "${first} ${asked}"`;
+    throw new CliError(exitCodes.usage, message, `there are: ${group.map((name) => `tideway ${name}`).join(', ')}`);
   }
-  const command = await load();
-  try {
-    const { values, positionals } = parse(command, rest);
-    if (values['help'] === true) {
-      io.stdout.write(helpOf(name, command));
-      return exitCodes.ok;
-    }
-    return await command.run({ flags: values, positionals, io });
-  } catch (error) {
-    return explain(error, name, io);
-  }
+  const names = commands.map(({ name }) => name);
+  throw new CliError(exitCodes.usage, `there is no command "${first}"${suggest(first, names)}`, 'tideway --help');
 }
 
-function parse(command: Command, args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: { ...command.options, ...GLOBAL },
-      allowPositionals: true,
-      allowNegative: true,
-    });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
+function describeProgram(): string {
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  const lines = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
+  return [
+    `Tideway ${version}: channels that are durable, ordered logs, over WebSocket, SSE and HTTP.`,
+    `Usage: tideway COMMAND [ARGUMENTS]`,
+    `Commands:\n${lines.join('\n')}`,
+    `tideway COMMAND --help shows its flags. Data goes to stdout, talk to stderr; --json gives one JSON object a line.\nSecrets come from the environment (TIDEWAY_TOKEN, TIDEWAY_SECRET) or from stdin, never from a flag.`,
+    `Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 unreachable, 5 a check failed, 130 interrupted.`,
+  ].join('\n\n');
 }
 
-function explain(error: unknown, name: string, io: Io): number {
-  if (error instanceof UsageError) {
-    io.stderr.write(`tideway ${name}: ${error.message}\nSee: tideway ${name} --help\n`);
+/** The last line is what to try next, where there is something. */
+function complain(io: Io, error: unknown): ExitCode {
+  const mark = paint(io, 'stderr', 'red', 'error:');
+  if (error instanceof CliError) {
+    say(io, `${mark} ${error.message}`);
+    if (error.hint !== undefined) say(io, `try: ${error.hint}`);
+    return error.exitCode;
+  }
+  if (error instanceof ConfigError) {
+    for (const { message } of error.problems) say(io, `${mark} ${message}`);
     return exitCodes.usage;
   }
-  if (error instanceof Error && error.name === 'ConfigError') {
-    io.stderr.write(`${error.message}\n`);
-    return exitCodes.usage;
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  io.stderr.write(`tideway ${name}: ${message}\n`);
   if (error instanceof TidewayError) {
-    const { http } = codes[error.code];
-    if (http === 401 || http === 403) return exitCodes.refused;
+    say(io, `${mark} ${error.message} (${error.code})`);
+    return exitCodeOf(error.code);
   }
+  say(io, `${mark} ${error instanceof Error ? error.message : String(error)}`);
   return exitCodes.failed;
-}
-
-async function overview(): Promise<string> {
-  const lines = await Promise.all(
-    Object.entries(commands).map(async ([name, load]) => `  ${name.padEnd(10)} ${(await load()).summary}`),
-  );
-  return `tideway ${version}: channels that are durable, ordered logs, over WebSocket, SSE and HTTP\n\nUsage: tideway <command> [flags]\n\n${lines.join('\n')}\n\nEach command has its own --help. --version prints the version.\n`;
-}
-
-function helpOf(name: string, command: Command): string {
-  const lines = Object.entries(command.help).map(([flag, help]) => {
-    const { type } = command.options[flag] ?? { type: 'string' };
-    return `  --${flag}${type === 'string' ? ' …' : ''}\n      ${help}`;
-  });
-  return `${command.summary}\n\nUsage: tideway ${command.usage}\n\n${lines.join('\n')}\n\nExample:\n  ${command.example}\n`;
 }

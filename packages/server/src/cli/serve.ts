@@ -1,60 +1,43 @@
-/** `tideway serve`: the server as configured; what no namespace allows is denied. */
-import { access } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { flagOptions, mergeConfig } from '../ops/config-sources.ts';
-import type { ServerOptions } from '../ops/config.ts';
+/** `tideway serve`: a server as its configuration says. */
+import { isObject } from '../ops/config-objects.ts';
 import { version } from '../version.ts';
-import { UsageError, type Command } from './command.ts';
-import { faultClock } from './fault-clock.ts';
-import { settingHelp, settingFlags } from './setting-flags.ts';
-import { serveUntilStopped } from './serve-process.ts';
+import { defineCommand } from './command.ts';
+import { usageError } from './exit-codes.ts';
+import { jsonFlag } from './flags.ts';
+import { say } from './io.ts';
+import { configFlag, loadServerConfig, settingFlags } from './server-config.ts';
+import { runServer } from './server-process.ts';
 
-const CONFIG_FILES = ['tideway.config.ts', 'tideway.config.js', 'tideway.config.mjs'];
-
-export const serve: Command = {
-  summary: 'the server, as its configuration says; what no namespace allows is denied',
-  usage: 'serve [--config tideway.config.ts] [flags]',
-  options: { ...flagOptions(), config: { type: 'string' }, json: { type: 'boolean' } },
-  help: {
-    ...settingHelp(),
-    config: 'The configuration file. Default: tideway.config.ts or .js in this folder, if there is one.',
-    json: 'Print one JSON line on stdout when ready.',
+export const command = defineCommand({
+  usage: 'serve',
+  about:
+    'What no namespace of the configuration allows is denied. Of default, tideway.config.ts, environment and flag the last wins;\n`tideway config print` shows each value with where it comes from.',
+  flags: {
+    ...settingFlags(['development']),
+    config: configFlag,
+    json: { ...jsonFlag, meaning: 'Prints {"event":"ready","url":…} on stdout when it is ready.' },
   },
-  example: 'tideway serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem',
-  async run({ flags, io }) {
-    const { json, config, ...rest } = flags;
-    const named = typeof config === 'string' ? config : io.environment['TIDEWAY_CONFIG'];
-    const file = await loadConfigFile(named);
-    const merged = mergeConfig({ file, environment: io.environment, flags: settingFlags(rest) });
-    for (const warning of merged.warnings) io.stderr.write(`tideway serve: ${warning}\n`);
-    const { options } = merged;
-    return await serveUntilStopped(
-      io,
-      { ...options, ...faultClock(options, io.environment) },
-      {
-        json: json === true,
-        greeting: (_server, url, readyMs) => `\n  TIDEWAY v${version}  ready in ${readyMs} ms\n  ➜ ${url}\n\n`,
-      },
-    );
-  },
-};
-
-/** What a configuration file exports by default; `undefined` where none is named and none is there. */
-export async function loadConfigFile(named: string | undefined): Promise<ServerOptions | undefined> {
-  const candidates = named === undefined ? CONFIG_FILES : [named];
-  for (const candidate of candidates) {
-    const path = resolve(candidate);
-    try {
-      await access(path);
-    } catch {
-      continue;
+  examples: ['tideway serve --host 0.0.0.0 --data /var/lib/tideway'],
+  arguments: [0, 0],
+  async run({ io, flags, given }) {
+    const { options, origins, file } = await loadServerConfig(io, given);
+    if (options.development === true) {
+      const origin = origins.get('development');
+      throw usageError(
+        `serve does not let anyone do anything; development is set by ${origin === 'file' ? file : origin}`,
+        'tideway dev',
+      );
     }
-    const module = (await import(pathToFileURL(path).href)) as { readonly default?: ServerOptions };
-    if (module.default === undefined)
-      throw new UsageError(`${candidate} exports nothing by default; export the options of createServer`);
-    return module.default;
-  }
-  if (named !== undefined) throw new UsageError(`there is no configuration file ${named}`);
-  return undefined;
-}
+    if (!isObject(options.namespaces) || Object.keys(options.namespaces).length === 0) {
+      const where = file ?? 'tideway.config.ts';
+      say(io, `warning: there are no namespaces, so every channel is refused; say in ${where} who may do what:`);
+      say(io, `         export default { namespaces: { chat: { subscribe: 'user', append: 'user' } } };`);
+    }
+    return runServer({
+      io,
+      options,
+      isJson: flags.json,
+      greet: ({ url, readyMs }) => say(io, `tideway ${version} serves on ${url} (ready in ${readyMs} ms)`),
+    });
+  },
+});

@@ -17,8 +17,14 @@ export interface MergedConfig {
   readonly warnings: readonly string[];
 }
 
-/** Variables of the client commands, which share the prefix. */
-const CLIENT_VARIABLES = ['TIDEWAY_URL', 'TIDEWAY_TOKEN', 'TIDEWAY_KEY', 'TIDEWAY_CONFIG'];
+/** Variables of the command line besides settings, which share the prefix. */
+const OTHER_VARIABLES = [
+  'TIDEWAY_URL',
+  'TIDEWAY_TOKEN',
+  'TIDEWAY_SECRET',
+  'TIDEWAY_CONFIG',
+  'TIDEWAY_FAULT_CLOCK_FILE',
+];
 
 /**
  * Merges the sources. Only texts are read here; what the result means is checked by `resolveConfig`.
@@ -74,7 +80,7 @@ export function mergeConfig(sources: {
 }
 
 function misspelt(environment: Readonly<Record<string, string | undefined>>): string[] {
-  const known = [...settingKeys.map(environmentName), ...CLIENT_VARIABLES];
+  const known = [...settingKeys.map(environmentName), ...OTHER_VARIABLES];
   return Object.keys(environment)
     .filter((name) => name.startsWith('TIDEWAY_') && !known.includes(name))
     .map((name) => `${name} is not a variable of Tideway${suggest(name, known)}`);

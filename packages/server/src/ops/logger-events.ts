@@ -15,6 +15,7 @@ export const logEvents = {
   'server.listening': { level: 'info', meaning: 'A port is open.' },
   'server.stopping': { level: 'info', meaning: 'A stop was asked for; the drain begins.' },
   'server.stopped': { level: 'info', meaning: 'Everything is flushed and closed.' },
+  'server.failed': { level: 'error', meaning: 'An error that nobody caught; the process flushes, closes and ends.' },
   'drain.step': { level: 'info', meaning: 'How far the drain has come.' },
   'session.opened': { level: 'debug', meaning: 'A hello succeeded, or an event stream began.' },
   'session.closed': { level: 'debug', meaning: 'A session ended, with its code.' },
