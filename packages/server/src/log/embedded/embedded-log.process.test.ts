@@ -184,6 +184,25 @@ test('a file system that is really full: refused, room again, stored, killed, no
   await again.close();
 });
 
+test('a log opens on a full file system, is read there, and is still locked', async (t) => {
+  const mounted = await mountSmall(t);
+  if (mounted === undefined) return;
+  const folder = join(mounted, 'data');
+  const log = new EmbeddedLog({ folder });
+  await log.open();
+  await log.append(records(1, 10, 1_000));
+  await log.close();
+  await rm(join(folder, 'lock.pid'));
+  await writeFile(join(mounted, 'ballast'), Buffer.alloc(4_000_000)).catch(() => undefined);
+  const again = new EmbeddedLog({ folder });
+  await again.open();
+  assert.equal((await readAll(again)).length, 10);
+  const [outcome] = await again.append(records(11, 8, 1_000));
+  assert.ok(outcome?.state === 'refused' && outcome.code === 'not_durable');
+  await assert.rejects(new EmbeddedLog({ folder }).open(), /in use by another process/);
+  await again.close();
+});
+
 test('a read-only file system: the log says that the folder must be writable; the check still reads it', async (t) => {
   const folder = await mountSmall(t);
   if (folder === undefined) return;

@@ -36,8 +36,8 @@ async function lockFile(folder: string, path: string): Promise<() => void> {
   try {
     const opened = new DatabaseSync(path);
     database = opened;
-    // Nothing is ever written to this database: no journal is needed, and a full disk still locks.
-    opened.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
+    // Nothing is ever written to this database, and its journal stays in memory: a full disk still locks.
+    opened.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return () => opened.close();
   } catch (error) {
     database?.close();
