@@ -7,7 +7,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
-const packages = ['protocol', 'client', 'server'];
+const packages = ['protocol', 'client', 'verifier', 'server'];
 
 for (const name of packages) {
   rmSync(join(root, 'packages', name, 'dist'), { recursive: true, force: true });

@@ -6,7 +6,7 @@ import {
   packageOf,
   serverRoomOf,
   serverRooms,
-  serverRoomsWithClient,
+  serverRoomsPackages,
   type Permission,
 } from './rooms.ts';
 import { lineAt, resolveRelative, type Finding, type Import, type Source, type Tree } from './tree.ts';
@@ -107,7 +107,7 @@ function judgeDirection(source: Source, one: Import, name: string, report: Repor
   const permission = packageImports[home.startsWith('examples/') ? 'examples' : home];
   if (permission === undefined || isAllowed(permission, name, one)) return;
   const room = serverRoomOf(source.file);
-  if (name === '@tideway/client' && room !== undefined && serverRoomsWithClient.includes(room)) return;
+  if (room !== undefined && serverRoomsPackages[room]?.includes(name) === true) return;
   const allowed = [...permission.values, ...permission.types.map((type) => `${type} (types)`)];
   report(source, one, 'direction', `${home} must not import ${name}; it may import ${allowed.join(', ') || 'nothing'}`);
 }

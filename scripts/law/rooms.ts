@@ -32,8 +32,14 @@ export const packageImports: Readonly<Record<string, Permission>> = {
   examples: { values: ['@tideway/client', 'tideway'], types: [] },
 };
 
-/** The command line and its demo use the SDK like any other program; the server's channels in process are the SDK's too. */
-export const serverRoomsWithClient: readonly string[] = ['cli', 'server'];
+/**
+ * What rooms of the server may import besides: the command line and its demo use the SDK like any other program, and the
+ * verifier's checker for `verify`; the server's channels in process are the SDK's too.
+ */
+export const serverRoomsPackages: Readonly<Record<string, readonly string[]>> = {
+  cli: ['@tideway/client', '@tideway/verifier'],
+  server: ['@tideway/client'],
+};
 
 /** The room of a file in packages/server/src. */
 export function serverRoomOf(file: string): string | undefined {
