@@ -100,3 +100,50 @@ test('a view that is closed while its store cannot be opened ends, and so do its
   const reading = rig.view.read('chat:1', { before: cursors[4] as string, limit: 9, bytes: 9_999 });
   await Promise.all([rig.view.close(), assert.rejects(reading, /closed/)]);
 });
+
+test('a reader that reads twice while runs are joined in between misses nothing', async () => {
+  const inner = new MemoryStore();
+  const faulty = new FaultyStore(inner);
+  const rig = await Rig.open(faulty);
+  const cursors = await rig.fill('chat:1', 63, 1);
+  await rig.view.flush();
+  const scan = inner.scan.bind(inner);
+  inner.scan = async (range) => {
+    const found = await scan(range);
+    // The reader's look for the run that begins before its place and ends behind it.
+    if (range.limit !== 1) return found;
+    inner.scan = scan;
+    await rig.fill('chat:1', 60, 1);
+    await rig.view.flush();
+    await rig.view.tidy();
+    return found;
+  };
+  const before = cursors[40] as string;
+  const page = await rig.view.read('chat:1', { before, limit: 30, bytes: 1_000_000 });
+  assert.equal(inner.scan, scan, 'it was rearranged meanwhile');
+  assert.deepEqual(
+    page.records.map((record) => record.cursor),
+    cursors.slice(10, 40),
+  );
+  await rig.view.close();
+});
+
+test('a trim while what it takes away is on its way to the store leaves nothing there', async () => {
+  const inner = new MemoryStore();
+  const faulty = new FaultyStore(inner);
+  const rig = await Rig.open(faulty);
+  await rig.fill('chat:1', 10, 3);
+  await rig.view.flush();
+  const release = faulty.holdWrites();
+  await rig.fill('chat:1', 10, 3);
+  await rig.append({ kind: 'trim' });
+  await rig.fill('chat:2', 1);
+  release();
+  await rig.view.flush();
+  await rig.view.tidy();
+  assert.deepEqual(
+    (await contentOf(inner)).filter(({ key }) => key.startsWith('rchat:1 ')),
+    [],
+  );
+  await rig.view.close();
+});
