@@ -18,4 +18,14 @@ export const commands: readonly CommandEntry[] = [
     summary: 'Starts a server as its configuration says.',
     load: async () => (await import('./serve.ts')).command,
   },
+  {
+    name: 'append',
+    summary: 'Puts records into a channel.',
+    load: async () => (await import('./append.ts')).command,
+  },
+  {
+    name: 'tail',
+    summary: 'Follows channels: what there is, then what comes.',
+    load: async () => (await import('./tail.ts')).command,
+  },
 ];

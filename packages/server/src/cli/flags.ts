@@ -12,6 +12,8 @@ export type Flag = Exclude<Setting, { readonly kind: 'json' }> & {
   readonly value?: string;
   /** The variable that says the same; the flag wins. */
   readonly variable?: string;
+  /** A list whose items may hold commas: each is given by a flag of its own. */
+  readonly isWhole?: true;
 };
 
 export type FlagTable = Readonly<Record<string, Flag>>;
@@ -28,9 +30,14 @@ interface Kinds {
   port: number;
 }
 
+/** What a flag holds once it is read. */
+type FlagValue<F extends Flag> = F extends { readonly kind: 'choice'; readonly choices: readonly (infer Choice)[] }
+  ? Choice
+  : Kinds[F['kind']];
+
 export type FlagValues<Table extends FlagTable> = {
   readonly [Name in keyof Table]:
-    | Kinds[Table[Name]['kind']]
+    | FlagValue<Table[Name]>
     | (Table[Name] extends { readonly default: unknown } ? never : undefined);
 };
 
@@ -73,7 +80,9 @@ export function parseFlags<const Table extends FlagTable>(
       continue;
     }
     const value =
-      typeof given === 'boolean' ? given : parseValue(flag, Array.isArray(given) ? given.join(',') : `${given}`);
+      typeof given === 'boolean' || (flag.isWhole === true && typeof given === 'object')
+        ? given
+        : parseValue(flag, typeof given === 'string' ? given : given.join(','));
     const problem = checkValue(origin, flag, value);
     if (problem !== undefined) problems.push(problem.message);
     flags[name] = value;
@@ -108,8 +117,7 @@ export function parseArguments(
       options: { ...options, help: { type: 'boolean', short: 'h' } },
       allowPositionals: true,
     });
-    // Lists are lists of texts: no switch of ours may be repeated.
-    return { values: values as Given, positionals };
+    return { values, positionals };
   } catch (error) {
     throw usageError(describeMistake(error as Error & { readonly code?: string }, Object.keys(options)));
   }
@@ -159,5 +167,5 @@ function defaultOf(flag: Flag): string | undefined {
   const value: unknown = 'default' in flag ? flag.default : undefined;
   if (value === undefined || value === false || (Array.isArray(value) && value.length === 0)) return undefined;
   if (typeof value === 'number' && 'min' in flag) return showNumber(flag.kind, value);
-  return String(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
