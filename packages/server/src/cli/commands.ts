@@ -28,4 +28,39 @@ export const commands: readonly CommandEntry[] = [
     summary: 'Follows channels: what there is, then what comes.',
     load: async () => (await import('./tail.ts')).command,
   },
+  {
+    name: 'verify',
+    summary: 'Proves that nothing in a channel is missing, doubled or out of order.',
+    load: async () => (await import('./verify.ts')).command,
+  },
+  {
+    name: 'token',
+    summary: 'Makes a JWT.',
+    load: async () => (await import('./token.ts')).command,
+  },
+  {
+    name: 'token inspect',
+    summary: 'Says what a JWT holds and whether it is still good.',
+    load: async () => (await import('./token-inspect.ts')).command,
+  },
+  {
+    name: 'token key',
+    summary: 'Makes an API key for a back end.',
+    load: async () => (await import('./token-key.ts')).command,
+  },
+  {
+    name: 'log check',
+    summary: 'Checks a data folder.',
+    load: async () => (await import('./log-check.ts')).command,
+  },
+  {
+    name: 'config check',
+    summary: 'Checks a configuration.',
+    load: async () => (await import('./config-check.ts')).command,
+  },
+  {
+    name: 'config print',
+    summary: 'Shows every setting and where it comes from.',
+    load: async () => (await import('./config-print.ts')).command,
+  },
 ];
