@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { Appender, type AppenderOptions } from './appender.ts';
 import { Child } from './child.ts';
-import { newAppender, newDataFolder, removeDataFolder, startTideway } from './tideway.ts';
+import { explained, newAppender, newDataFolder, removeDataFolder, startTideway } from './tideway.ts';
 
 export type AppendLoad = Omit<AppenderOptions, 'port' | 'path' | 'protocol' | 'hello'>;
 
@@ -10,6 +10,8 @@ export interface AppendServer {
   readonly pid: number;
   /** A generator for this server, not started yet. */
   appender(load: AppendLoad): Appender;
+  /** The error, with what the server has to say to it. */
+  explained?(error: unknown): Error;
   stop(): Promise<void>;
 }
 
@@ -18,6 +20,7 @@ export async function startTidewayAppend(): Promise<AppendServer> {
   return {
     pid: server.pid,
     appender: (load) => newAppender(server.port, load),
+    explained: (error) => explained(error, server),
     stop: () => server.stop(),
   };
 }

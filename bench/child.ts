@@ -20,6 +20,9 @@ interface Waiter {
   reject(error: Error): void;
 }
 
+/** Enough to see what was wrong. */
+const WARNINGS_MAX = 5;
+
 const living = new Set<Child>();
 
 /** Kills every child that still lives; for the way out. */
@@ -37,6 +40,7 @@ export class Child {
   #waiters: Waiter[] = [];
   #failure: Error | undefined;
   #stderr = '';
+  #warnings: string[] = [];
 
   constructor(command: string, args: readonly string[], options: ChildOptions) {
     this.name = options.name;
@@ -57,11 +61,17 @@ export class Child {
       this.#process.once('close', (code, signal) => end(`ended with ${signal ?? `exit code ${code}`}`));
     });
     createInterface({ input: this.#process.stdout! }).on('line', (line) => this.#take(line));
-    this.#process.stderr!.setEncoding('utf8').on('data', (text: string) => {
-      this.#stderr = (this.#stderr + text).slice(-2_000);
+    createInterface({ input: this.#process.stderr! }).on('line', (line) => {
+      this.#stderr = `${this.#stderr}${line}\n`.slice(-2_000);
+      if (/"level":"(warn|error)"/.test(line)) this.#warnings = [...this.#warnings, line].slice(-WARNINGS_MAX);
     });
     // A child that ends while it is written to is reported by its end.
     this.#process.stdin!.on('error', () => {});
+  }
+
+  /** The latest lines of its own log that were warnings or errors. */
+  get warnings(): readonly string[] {
+    return this.#warnings;
   }
 
   send(line: string): void {

@@ -34,6 +34,8 @@ export interface FanOutServer {
   readonly port: number;
   readonly dialect: Dialect;
   prepare(plan: FanOutPlan): Promise<FanOutRun>;
+  /** The error, with what the server has to say to it. */
+  explained?(error: unknown): Error;
   stop(): Promise<void>;
 }
 
@@ -92,6 +94,8 @@ export async function measureFanOut(
     } finally {
       await receiver.stop();
     }
+  } catch (error) {
+    throw server.explained?.(error) ?? error;
   } finally {
     await server.stop();
   }

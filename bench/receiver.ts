@@ -53,6 +53,10 @@ export interface ReceiverOptions {
   readonly dialect: Dialect;
   /** Connections that may be on their way at once. */
   readonly opening?: number;
+  /** Every how manieth connection is read closely; by default one in fifty. */
+  readonly sampleEvery?: number;
+  /** Gives way to others where cores are scarce. */
+  readonly polite?: boolean;
 }
 
 function received(event: ChildEvent): Received {
@@ -75,6 +79,7 @@ export class Receiver {
       ['--opening', String(options.opening ?? 128)],
       ['--count-prefix', dialect.countPrefix],
     ];
+    if (options.sampleEvery !== undefined) args.push(['--sample-every', String(options.sampleEvery)]);
     if (dialect.protocol !== undefined) args.push(['--protocol', dialect.protocol]);
     if (dialect.waitForGreeting) args.push(['--wait-for-greeting', '1']);
     if (dialect.ready)
@@ -86,7 +91,8 @@ export class Receiver {
       writeFileSync(this.#scriptPath, `${dialect.scripts.map((frames) => frames.join('\t')).join('\n')}\n`);
       args.push(['--script', this.#scriptPath]);
     }
-    this.#child = new Child(program, args.flat(), { name: 'receiver' });
+    const [command, ...rest] = [...(options.polite ? ['nice', '-n', '5'] : []), program, ...args.flat()];
+    this.#child = new Child(command!, rest, { name: 'receiver' });
   }
 
   get pid(): number {

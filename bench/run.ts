@@ -46,22 +46,25 @@ async function runAll(options: BenchOptions): Promise<Recorded> {
     },
   };
   const date = new Date().toISOString();
+  const commit = describeCommit();
   const results: ScenarioResult[] = [];
   for (const scenario of options.scenarios) {
     const result = await runScenario(scenario, settings);
     results.push(result);
     console.log(`${scenarioText(result)}\n`);
   }
+  const after = describeCommit();
   const names = new Set(results.map(({ name }) => name));
   return {
     format: 1,
     date,
-    commit: describeCommit(),
+    // Sources that changed meanwhile belong to no one commit.
+    commit: { ...commit, dirty: commit.dirty || after.dirty || after.id !== commit.id },
     machine: describeMachine(),
     pairs: options.pairs,
     quick: options.quick,
     scenarios: results,
-    bars: bars.filter((bar) => names.has(bar.scenario)).map((bar) => judge(bar, results)),
+    bars: bars.filter((bar) => names.has(bar.scenario)).map((bar) => judge(bar, results, options.quick)),
   };
 }
 

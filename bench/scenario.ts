@@ -83,7 +83,8 @@ export interface Recorded {
 export interface RecordedBar {
   readonly scenario: string;
   readonly text: string;
-  readonly verdict: 'met' | 'missed' | 'not measured';
+  /** `too quick`: the run was shorter and smaller than what the bar speaks of. */
+  readonly verdict: 'met' | 'missed' | 'not measured' | 'too quick';
   /** The value that decided, with its spread over the pairs. */
   readonly value?: { readonly median: number; readonly min: number; readonly max: number };
   readonly limit: number;

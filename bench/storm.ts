@@ -4,7 +4,8 @@
  * every client has every record; then each channel gets one more, which all must get too: they are live.
  *
  * At most 256 connections are on their way at a time, so that it is the server that is measured and not the kernel's
- * queue of new connections. Each measurement starts a fresh process on a copy of the same folder: caches of the process
+ * queue of new connections. The receiver of all that gives way to the few sessions that append: their latency shall be
+ * the server's doing, not that of generators who share a core. Each measurement starts a fresh process on a copy of the same folder: caches of the process
  * are cold, as after the restart that makes such a storm.
  */
 import { cpSync, readFileSync } from 'node:fs';
@@ -16,6 +17,7 @@ import { processRssBytes } from './proc.ts';
 import { Receiver } from './receiver.ts';
 import type { Sample } from './scenario.ts';
 import {
+  explained,
   helloText,
   newAppender,
   newDataFolder,
@@ -58,6 +60,8 @@ export async function prepareStorm(channels: number): Promise<Prepared> {
     await appender.ready();
     appender.go();
     await appender.done(300_000);
+  } catch (error) {
+    throw explained(error, server);
   } finally {
     await appender.stop();
     await server.stop();
@@ -108,14 +112,20 @@ export async function measureStorm(storm: Storm): Promise<Sample> {
       port: server.port,
       connections: storm.clients,
       opening: 256,
+      polite: true,
+      sampleEvery: 1,
       dialect: tidewayDialect(scriptsOf(storm)),
     });
     try {
       const there = await receiver.until(storm.clients * recordsBehind);
       const during = await others.lap();
       const spent = meter.read();
-      if (there.least !== recordsBehind || there.most !== recordsBehind) {
-        throw new Error(`clients got ${there.least} to ${there.most} records, not ${recordsBehind} each`);
+      const each = there.least === recordsBehind && there.most === recordsBehind;
+      if (!each || there.lost > 0 || there.repeated > 0) {
+        throw new Error(
+          `clients got ${there.least} to ${there.most} records, not ${recordsBehind} each; ` +
+            `${there.lost} lost, ${there.repeated} repeated`,
+        );
       }
       await receiver.ready();
       await proveLive(storm, server, receiver, token);
@@ -135,6 +145,8 @@ export async function measureStorm(storm: Storm): Promise<Sample> {
     } finally {
       await receiver.stop();
     }
+  } catch (error) {
+    throw explained(error, server);
   } finally {
     await others.stop();
     await server.stop();

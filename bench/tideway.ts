@@ -112,6 +112,14 @@ export function newAppender(
   return new Appender({ ...options, ...wire, port, hello: helloText('bench-appender', options.token) });
 }
 
+/** Adds what the server's own log warned of to an error that its clients saw. */
+export function explained(error: unknown, server: Tideway): Error {
+  const { warnings } = server.child;
+  const message = (error as Error).message;
+  if (warnings.length === 0) return new Error(message, { cause: error });
+  return new Error(`${message}; the server's log: ${warnings.join(' ')}`, { cause: error });
+}
+
 /** The channels of fan-out: one name, or numbered ones where there are several. */
 function channelName(channels: number, number: number): string {
   return channels === 1 ? 'bench:fan-out' : `bench:fan-out-${number}`;
@@ -149,6 +157,7 @@ function fanOutServer(server: Tideway, channels: number, dialect: Dialect): FanO
         close: () => appender.stop(),
       };
     },
+    explained: (error) => explained(error, server),
     stop: () => server.stop(),
   };
 }

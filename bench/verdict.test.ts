@@ -52,6 +52,11 @@ test('what was not measured is neither met nor missed', () => {
   assert.equal(judge(bar, [resultOf({ ours: [1] })]).verdict, 'not measured');
 });
 
+test('a quick run decides nothing', () => {
+  const judged = judge(barOf({ of: ours, atMost: 2 }), [resultOf({ ours: [1] })], true);
+  assert.deepEqual([judged.verdict, judged.value?.median], ['too quick', 1]);
+});
+
 test('every scenario has a bar, or a reason why it is only shown', () => {
   for (const { name } of scenarios) {
     const judged = bars.some(({ scenario }) => scenario === name);

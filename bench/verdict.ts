@@ -20,8 +20,8 @@ function spreadOfCondition(scenario: ScenarioResult, condition: Condition): Spre
   return values.length === 0 ? undefined : spreadOf(values);
 }
 
-/** The bar's verdict by these results; `not measured` where a side of it is missing. */
-export function judge(bar: Bar, results: readonly ScenarioResult[]): RecordedBar {
+/** The bar's verdict by these results; `not measured` where a side of it is missing, `too quick` after a quick run. */
+export function judge(bar: Bar, results: readonly ScenarioResult[], quick = false): RecordedBar {
   const scenario = results.find((one) => one.name === bar.scenario);
   const measured = bar.any.flatMap((condition) => {
     const value = scenario && spreadOfCondition(scenario, condition);
@@ -32,5 +32,6 @@ export function judge(bar: Bar, results: readonly ScenarioResult[]): RecordedBar
   const limit = condition.atMost ?? condition.atLeast ?? Number.NaN;
   const base = { scenario: bar.scenario, text: bar.text, limit };
   if (!deciding) return { ...base, verdict: 'not measured' };
+  if (quick) return { ...base, verdict: 'too quick', value: deciding.value };
   return { ...base, verdict: deciding.met ? 'met' : 'missed', value: deciding.value };
 }

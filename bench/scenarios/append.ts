@@ -62,6 +62,8 @@ async function measure(start: () => Promise<AppendServer>, load: AppendLoad, qui
     } finally {
       await appender.stop();
     }
+  } catch (error) {
+    throw server.explained?.(error) ?? error;
   } finally {
     await server.stop();
   }
