@@ -10,6 +10,7 @@ import { type BenchOptions, helpText, parseOptions, UsageError } from './options
 import { keepResults, writeResults } from './record.ts';
 import { barsText, loadText, scenarioText } from './report.ts';
 import type { CaseResult, Recorded, Scenario, ScenarioResult, Settings } from './scenario.ts';
+import { removeDataFolders } from './tideway.ts';
 import { judge } from './verdict.ts';
 
 const EXIT_FAILED = 1;
@@ -91,12 +92,12 @@ async function main(): Promise<void> {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    killChildren();
-    process.exit(EXIT_INTERRUPTED);
-  });
+  process.once(signal, () => process.exit(EXIT_INTERRUPTED));
 }
-process.once('exit', killChildren);
+process.once('exit', () => {
+  killChildren();
+  removeDataFolders();
+});
 
 try {
   await main();

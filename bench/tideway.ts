@@ -17,14 +17,25 @@ export function missingTideway(packed = false): string | undefined {
   return existsSync(sourceMain) ? undefined : 'the server has no command line yet';
 }
 
+const dataFolders = new Set<string>();
+
 /** A new folder for a server's data, on the disk the checkout is on: a system's /tmp may be memory. */
 export function newDataFolder(): string {
   mkdirSync(outFolder, { recursive: true });
-  return mkdtempSync(join(outFolder, 'data-'));
+  const path = mkdtempSync(join(outFolder, 'data-'));
+  dataFolders.add(path);
+  return path;
 }
 
 export function removeDataFolder(path: string): void {
-  rmSync(path, { recursive: true, force: true });
+  dataFolders.delete(path);
+  // A server that was killed a moment ago may still be putting a file there.
+  rmSync(path, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** Removes what is left; for the way out. */
+export function removeDataFolders(): void {
+  for (const path of dataFolders) removeDataFolder(path);
 }
 
 export interface TidewayOptions {
