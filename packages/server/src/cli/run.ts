@@ -35,8 +35,7 @@ function flushed(stream: NodeJS.WritableStream): Promise<void> {
 async function dispatch(argv: readonly string[], io: Io): Promise<ExitCode> {
   const [first, ...rest] = argv;
   if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
-    const wanted = first === 'help' ? rest[0] : undefined;
-    if (wanted !== undefined) return dispatch([wanted, '--help'], io);
+    if (first === 'help' && rest.length > 0) return dispatch([...rest, '--help'], io);
     io.stdout.write(`${describeProgram()}\n`);
     return first === undefined ? exitCodes.usage : exitCodes.ok;
   }

@@ -60,27 +60,29 @@ async function findFile(io: Io, named: string | undefined): Promise<string | und
   if (named !== undefined) return resolve(io.folder, named);
   for (const name of FILE_NAMES) {
     const path = join(io.folder, name);
-    const exists = await access(path).then(
-      () => true,
-      () => false,
-    );
-    if (exists) return path;
+    if (await exists(path)) return path;
   }
   return undefined;
 }
 
 async function importFile(path: string): Promise<ServerOptions> {
+  if (!(await exists(path))) throw usageError(`there is no file ${path}`);
   let module: { readonly default?: unknown };
   try {
     module = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
   } catch (error) {
-    const { code, message } = error as Error & { readonly code?: string };
-    if (code === 'ERR_MODULE_NOT_FOUND' && message.includes(path)) throw usageError(`there is no file ${path}`);
-    throw usageError(`${path} cannot be loaded: ${message}`);
+    throw usageError(`${path} cannot be loaded: ${(error as Error).message}`);
   }
   if (module.default === undefined) {
     throw usageError(`${path} exports nothing by default`, 'export default { namespaces: { … } };');
   }
   // `mergeConfig` and `resolveConfig` check all of it.
   return module.default as ServerOptions;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
