@@ -35,7 +35,7 @@ export class FaultProxy {
   }
 
   static async listen(target: { readonly host: string; readonly port: number }): Promise<FaultProxy> {
-    const server = createServer({ allowHalfOpen: false });
+    const server = createServer({ allowHalfOpen: true });
     const proxy = new FaultProxy(server);
     proxy.target = target;
     server.on('connection', (client) => proxy.#accept(client));
@@ -52,6 +52,11 @@ export class FaultProxy {
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Bytes that have come and may not pass yet. */
+  get heldBytes(): number {
+    return [...this.#links].reduce((sum, link) => sum + link.heldBytes, 0);
   }
 
   /** From now on, for the connections that are and those to come. */
@@ -75,7 +80,7 @@ export class FaultProxy {
       client.resetAndDestroy();
       return;
     }
-    const link = new Link(client, connect(this.target), this.#fault);
+    const link = new Link(client, connect({ ...this.target, allowHalfOpen: true }), this.#fault);
     this.#links.add(link);
     link.onEnd = (wasCut) => {
       this.#links.delete(link);
@@ -101,9 +106,15 @@ class Link {
     for (const socket of [client, server]) {
       socket.setNoDelay(true);
       socket.on('error', () => this.end());
-      socket.on('close', () => this.end());
+      socket.on('close', () => {
+        if (client.destroyed && server.destroyed) this.end();
+      });
     }
     this.setFault(fault);
+  }
+
+  get heldBytes(): number {
+    return this.#ways[0].heldBytes + this.#ways[1].heldBytes;
   }
 
   setFault(fault: ProxyFault): void {
@@ -127,30 +138,34 @@ class Link {
   }
 }
 
+interface HeldBytes {
+  chunk: Buffer;
+  readonly dueMs: number;
+}
+
 /** One direction of a connection. */
 class Way {
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #take: (bytes: number) => boolean;
   #fault: ProxyFault = {};
-  #queue: Buffer[] = [];
+  #queue: HeldBytes[] = [];
+  #isOver = false;
+  #dueMs = 0;
   #shareLeft = 0;
   #timer: NodeJS.Timeout | undefined;
+  #waiting: NodeJS.Timeout | undefined;
 
   constructor(from: Socket, to: Socket, take: (bytes: number) => boolean) {
     this.#from = from;
     this.#to = to;
     this.#take = take;
-    from.on('data', (chunk: Buffer) => {
-      const { delayMs } = this.#fault;
-      if (delayMs === undefined) this.#arrive(chunk);
-      else setTimeout(() => this.#arrive(chunk), delayMs);
+    from.on('data', (chunk: Buffer) => this.#arrive(chunk));
+    from.on('end', () => {
+      this.#isOver = true;
+      this.#flow();
     });
     to.on('drain', () => this.#flow());
-    from.on('end', () => {
-      this.#flow();
-      if (this.#queue.length === 0) to.end();
-    });
   }
 
   setFault(fault: ProxyFault): void {
@@ -169,38 +184,58 @@ class Way {
     this.#flow();
   }
 
+  get heldBytes(): number {
+    return this.#queue.reduce((sum, { chunk }) => sum + chunk.length, 0);
+  }
+
   end(hard: boolean): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#waiting);
     this.#queue = [];
     if (hard) this.#to.resetAndDestroy();
     else this.#to.destroy();
   }
 
   #arrive(chunk: Buffer): void {
-    const { pieceBytes } = this.#fault;
-    if (pieceBytes === undefined) this.#queue.push(chunk);
-    else for (let at = 0; at < chunk.length; at += pieceBytes) this.#queue.push(chunk.subarray(at, at + pieceBytes));
+    const { pieceBytes = chunk.length, delayMs = 0 } = this.#fault;
+    // Never before what came earlier, also where that was delayed longer: these are the bytes of one stream.
+    this.#dueMs = Math.max(this.#dueMs, performance.now() + delayMs);
+    for (let at = 0; at < chunk.length; at += pieceBytes) {
+      this.#queue.push({ chunk: chunk.subarray(at, at + pieceBytes), dueMs: this.#dueMs });
+    }
     this.#flow();
   }
 
   /** Passes on what may pass now; the sender is not read while something waits. */
   #flow(): void {
-    const { bytesPerSecond, freeze } = this.#fault;
+    const { freeze } = this.#fault;
     while (this.#queue.length > 0 && freeze !== true && !this.#to.writableNeedDrain && !this.#to.destroyed) {
-      let chunk = this.#queue[0] as Buffer;
-      if (bytesPerSecond !== undefined) {
-        if (this.#shareLeft < 1) break;
-        if (chunk.length > this.#shareLeft) {
-          const whole = chunk;
-          chunk = whole.subarray(0, Math.floor(this.#shareLeft));
-          this.#queue[0] = whole.subarray(chunk.length);
-        } else this.#queue.shift();
-        this.#shareLeft -= chunk.length;
-      } else this.#queue.shift();
+      const chunk = this.#next();
+      if (chunk === undefined) break;
       this.#to.write(chunk);
       if (!this.#take(chunk.length)) return;
     }
-    if (this.#queue.length > 0 || freeze === true) this.#from.pause();
+    if (this.#isOver && this.#queue.length === 0) this.#to.end();
+    else if (this.#queue.length > 0 || freeze === true) this.#from.pause();
     else this.#from.resume();
+  }
+
+  /** The next bytes that are due and have a share of the second left. */
+  #next(): Buffer | undefined {
+    const first = this.#queue[0] as HeldBytes;
+    const waitMs = first.dueMs - performance.now();
+    if (waitMs > 0) {
+      clearTimeout(this.#waiting);
+      this.#waiting = setTimeout(() => this.#flow(), waitMs);
+      return undefined;
+    }
+    const { chunk } = first;
+    const share = this.#fault.bytesPerSecond === undefined ? chunk.length : Math.floor(this.#shareLeft);
+    if (share < 1) return undefined;
+    const passing = chunk.subarray(0, share);
+    if (passing.length < chunk.length) first.chunk = chunk.subarray(share);
+    else this.#queue.shift();
+    this.#shareLeft -= passing.length;
+    return passing;
   }
 }

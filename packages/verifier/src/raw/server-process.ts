@@ -95,6 +95,12 @@ export class ServerProcess {
     return this.#end('SIGTERM');
   }
 
+  /** True when it is not running: never started, killed, or ended by itself. */
+  get hasEnded(): boolean {
+    const child = this.#child;
+    return child === undefined || child.exitCode !== null || child.signalCode !== null;
+  }
+
   /** Resolves when it is gone, by whichever hand. */
   async gone(): Promise<void> {
     const child = this.#child;

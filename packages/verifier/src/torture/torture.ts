@@ -1,0 +1,292 @@
+/**
+ * The torture run: a real server that is killed and started over and over, writers and readers on every transport
+ * behind faulty networks, a disk and a clock that misbehave, trims under load; then peace, and the checker's verdict.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { HistoryChecker, type Verdict } from '../checker.ts';
+import { FaultProxy } from '../raw/fault-proxy.ts';
+import { ServerProcess } from '../raw/server-process.ts';
+import { slowReaders, stepClock, trim, troubleDisk, troubleNetwork, type FaultCounts } from './faults.ts';
+import { BatchWriter, PageReader, PostWriter } from './http-clients.ts';
+import type { KillEvidence } from './inside-message.ts';
+import { killAgain, readEvidence, type KillCounts } from './kills.ts';
+import { Random } from './random.ts';
+import { RawClient } from './raw-client.ts';
+import { SdkClient } from './sdk-client.ts';
+import { rest, type SlowReader, type Stage, type TortureClient } from './stage.ts';
+import { StreamReader } from './stream-reader.ts';
+
+export interface TortureOptions {
+  readonly seconds: number;
+  readonly seed: number;
+  /** How many kills there should be, about. Default: one every 3 s. */
+  readonly kills?: number | undefined;
+  /** Of a hundred kills so many are inside the write of a batch. */
+  readonly insidePercent?: number | undefined;
+  /** Appends of each writer in a second. */
+  readonly appendsPerSecond?: number | undefined;
+  /** The folder of the server's data; absent: one of its own, removed when nothing was wrong. */
+  readonly data?: string | undefined;
+  readonly onProgress?: (progress: TortureProgress) => void;
+}
+
+export interface TortureProgress {
+  readonly secondsLeft: number;
+  readonly kills: number;
+  readonly verdict: Verdict;
+}
+
+export interface TortureReport {
+  readonly ok: boolean;
+  readonly seed: number;
+  readonly seconds: number;
+  readonly kills: KillCounts;
+  readonly killsInsideWrite: {
+    readonly total: number;
+    readonly byMode: Readonly<Record<KillEvidence['mode'], number>>;
+  };
+  /** Torn writes that a starting server found and cut off. */
+  readonly repairs: number;
+  readonly cuts: number;
+  readonly faults: FaultCounts;
+  readonly verdict: Verdict;
+  /** What was wrong besides the history: a client that got stuck, an answer that must not be. */
+  readonly failures: readonly string[];
+  /** Where the server's data is, if something was wrong. */
+  readonly data: string | undefined;
+}
+
+const LONG = ['long:a', 'long:b'] as const;
+/** Its retention is small, and judged. */
+const SHORT = 'short:a';
+const SHORT_RECORDS = 300;
+/** Trimmed on purpose. */
+const TRIMMED = 'short:trimmed';
+const CHANNELS = [...LONG, SHORT, TRIMMED] as const;
+
+const everything = { subscribe: 'anyone', append: 'anyone', signal: 'anyone', history: 'anyone' };
+const NAMESPACES = {
+  long: { ...everything, retention: { records: 50_000 } },
+  short: { ...everything, retention: { records: SHORT_RECORDS } },
+};
+const PROGRESS_MS = 5_000;
+/** How long writers may take to bring all appends to an outcome, and readers to reach the end, once there is peace. */
+const PEACE_MS = 60_000;
+
+export async function torture(options: TortureOptions): Promise<TortureReport> {
+  const random = new Random(options.seed);
+  const data = options.data ?? (await mkdtemp(join(tmpdir(), 'tideway-torture-')));
+  const evidence = join(data, 'kills.ndjson');
+  const environment: Record<string, string> = {
+    TIDEWAY_NAMESPACES: JSON.stringify(NAMESPACES),
+    TORTURE_EVIDENCE: evidence,
+  };
+  let repairs = 0;
+  const server = new ServerProcess({
+    data: join(data, 'server'),
+    flags: ['--ping-ms', '1000', '--log-format', 'json'],
+    env: environment,
+    preload: new URL('./inside.ts', import.meta.url),
+    onLogLine: (line) => void (line.includes('"log.repaired"') && repairs++),
+  });
+  const failures: string[] = [];
+  const checker = new HistoryChecker({
+    closedWorld: true,
+    mayDiverge: false,
+    retentionRecords: (channel) => (channel === SHORT ? SHORT_RECORDS : undefined),
+  });
+  const stage: Stage = {
+    checker,
+    channels: CHANNELS,
+    appendsPerSecond: options.appendsPerSecond ?? 100,
+    fail(what) {
+      if (failures.length < 50) failures.push(what);
+    },
+  };
+  const kills: KillCounts = { kills: 0, halfStarted: 0, refusedStarts: 0, missed: 0, slowestStartMs: 0 };
+  const faults: FaultCounts = { network: 0, rests: 0, slowDisk: 0, fullDisk: 0, clockSteps: 0, trims: 0 };
+  await server.start();
+  const proxies: FaultProxy[] = [];
+  const clients = await makeClients(stage, random, server, proxies);
+  const trouble = new AbortController();
+  const world = { random: random.fork(), signal: trouble.signal, counts: faults };
+  const lifeMs = options.kills === undefined ? 2_500 : Math.max(50, (options.seconds * 1_000) / options.kills - 700);
+  const running = Promise.all([
+    killAgain(server, {
+      random: random.fork(),
+      signal: trouble.signal,
+      lifeMs,
+      insidePercent: options.insidePercent ?? 30,
+      counts: kills,
+    }),
+    troubleNetwork({ ...world, random: random.fork() }, clients.all),
+    slowReaders({ ...world, random: random.fork() }, clients.slow),
+    troubleDisk({ ...world, random: random.fork() }, server),
+    stepClock({ ...world, random: random.fork() }, server, environment),
+    trim({ ...world, random: random.fork() }, stage, server, TRIMMED),
+  ]);
+  const broken = running.then(
+    () => {},
+    (error: unknown) => {
+      stage.fail(String(error));
+      trouble.abort();
+    },
+  );
+  try {
+    const endMs = performance.now() + options.seconds * 1_000;
+    while (endMs - performance.now() > 1 && !trouble.signal.aborted) {
+      await rest(Math.min(PROGRESS_MS, Math.ceil(endMs - performance.now())), trouble.signal);
+      options.onProgress?.({
+        secondsLeft: Math.max(0, Math.round((endMs - performance.now()) / 1_000)),
+        kills: kills.kills,
+        verdict: checker.verdict(),
+      });
+    }
+    trouble.abort();
+    await broken;
+    await makePeace(stage, server, clients.all, clients.slow);
+    await readAll(stage, server);
+  } catch (error) {
+    stage.fail(String(error));
+  }
+  const verdict = checker.finish();
+  await Promise.all(clients.all.map((client) => client.stop()));
+  await Promise.all(proxies.map((proxy) => proxy.close()));
+  const exit = await server.stop();
+  if (exit !== 0)
+    stage.fail(`the server ended with ${exit} when it was asked to stop:\n${server.lines.slice(-10).join('\n')}`);
+  await server.kill();
+  const inside = readEvidence(evidence);
+  const count = (mode: KillEvidence['mode']): number => inside.filter((one) => one.mode === mode).length;
+  const ok = verdict.ok && failures.length === 0;
+  if (ok && options.data === undefined) await rm(data, { recursive: true, force: true });
+  return {
+    ok,
+    seed: options.seed,
+    seconds: options.seconds,
+    kills,
+    killsInsideWrite: {
+      total: inside.length,
+      byMode: { before: count('before'), torn: count('torn'), during: count('during'), after: count('after') },
+    },
+    repairs,
+    cuts: proxies.reduce((sum, proxy) => sum + proxy.cuts, 0),
+    faults,
+    verdict,
+    failures,
+    data: ok ? undefined : data,
+  };
+}
+
+interface Clients {
+  readonly all: readonly [TortureClient, ...TortureClient[]];
+  readonly slow: readonly [SlowReader, ...SlowReader[]];
+}
+
+/** Writers and readers on every transport, each behind a proxy of its own. */
+async function makeClients(
+  stage: Stage,
+  random: Random,
+  server: ServerProcess,
+  proxies: FaultProxy[],
+): Promise<Clients> {
+  const base = async (name: string): Promise<{ name: string; proxy: FaultProxy; random: Random }> => {
+    const proxy = await FaultProxy.listen({ host: '127.0.0.1', port: server.port });
+    proxies.push(proxy);
+    return { name, proxy, random: random.fork() };
+  };
+  const rawA = new RawClient(stage, { ...(await base('raw-a')), reads: CHANNELS, writes: CHANNELS });
+  const rawB = new RawClient(stage, { ...(await base('raw-b')), reads: [LONG[0], SHORT], writes: [LONG[0]] });
+  const rawReader = new RawClient(stage, { ...(await base('raw-reader')), reads: CHANNELS, writes: [] });
+  const sdk = new SdkClient(stage, {
+    ...(await base('sdk-ws')),
+    transport: 'websocket',
+    reads: CHANNELS,
+    writes: CHANNELS,
+  });
+  const sse = new SdkClient(stage, {
+    ...(await base('sdk-sse')),
+    transport: 'sse',
+    reads: [LONG[0], SHORT],
+    writes: [LONG[0], LONG[1]],
+  });
+  const stream = new StreamReader(stage, { ...(await base('stream')), reads: CHANNELS });
+  const single = new StreamReader(stage, { ...(await base('stream-one')), reads: [LONG[0]] });
+  const pages = new PageReader(stage, { ...(await base('pages')), channel: LONG[0] });
+  const shortPages = new PageReader(stage, { ...(await base('pages-short')), channel: SHORT });
+  const post = new PostWriter(stage, { ...(await base('post')), channel: LONG[0] });
+  const batch = new BatchWriter(stage, { ...(await base('batch')), channel: SHORT });
+  return {
+    all: [rawA, rawB, rawReader, sdk, sse, stream, single, pages, shortPages, post, batch],
+    slow: [rawReader, rawB, sdk, sse, pages, shortPages],
+  };
+}
+
+/** Takes all faults back, lets writers finish, and waits until every reader is at the end of every channel it reads. */
+async function makePeace(
+  stage: Stage,
+  server: ServerProcess,
+  clients: readonly TortureClient[],
+  slow: readonly SlowReader[],
+): Promise<void> {
+  for (const reader of slow) reader.restMs = 0;
+  for (const { proxy } of clients) proxy.setFault({});
+  if (server.hasEnded) await server.start();
+  server.tell({ writeDelayMs: 0, diskFull: false });
+  for (const client of clients) client.quiet();
+  await until(PEACE_MS, () => clients.every(({ pending }) => pending === 0));
+  for (const { name, pending } of clients)
+    if (pending > 0) stage.fail(`${name} is stuck: ${pending} appends have no outcome`);
+  for (const channel of stage.channels) {
+    const head = (await newest(server, channel)).records.at(-1)?.cursor;
+    if (head === undefined) continue;
+    const behind = (): readonly TortureClient[] =>
+      clients.filter((client) => client.reads.includes(channel) && (client.place(channel) ?? '') < head);
+    await until(PEACE_MS, () => behind().length === 0);
+    for (const client of behind())
+      stage.fail(
+        `${client.name} is stuck at ${client.place(channel) ?? 'nothing'} in ${channel}, whose newest record is ${head}`,
+      );
+  }
+}
+
+async function until(deadlineMs: number, holds: () => boolean): Promise<void> {
+  const endMs = performance.now() + deadlineMs;
+  while (!holds() && performance.now() < endMs) await rest(50);
+}
+
+interface NewestPage {
+  readonly records: readonly {
+    readonly cursor: string;
+    readonly prev: string;
+    readonly rid?: string;
+    readonly data: unknown;
+  }[];
+}
+
+async function newest(server: ServerProcess, channel: string): Promise<NewestPage> {
+  const url = new URL('/v1/records', server.url);
+  url.searchParams.set('channel', channel);
+  url.searchParams.set('limit', '1');
+  return (await (await fetch(url)).json()) as NewestPage;
+}
+
+/** One more reader, new and in peace, reads every channel from its floor to its end. */
+async function readAll(stage: Stage, server: ServerProcess): Promise<void> {
+  const proxy = await FaultProxy.listen({ host: '127.0.0.1', port: server.port });
+  const reader = new RawClient(stage, {
+    name: 'last',
+    proxy,
+    random: new Random(1),
+    reads: stage.channels,
+    writes: [],
+  });
+  for (const channel of stage.channels) {
+    const head = (await newest(server, channel)).records.at(-1)?.cursor;
+    if (head !== undefined) await until(PEACE_MS, () => (reader.place(channel) ?? '') >= head);
+  }
+  await reader.stop();
+  await proxy.close();
+}
