@@ -2,8 +2,8 @@
  * Appends over `POST /v1/batch` (HTTP-4): one request at a time, and what has gathered meanwhile is the next (CLI-5).
  * Answers as a WebSocket would, with go-back-N per channel (APP-3).
  */
-import { type ClientFrame, type ItemError, limits, type ServerFrame } from '@tideway/protocol';
-import type { Payload } from './link.ts';
+import { type ClientFrame, type ItemError, limits, type ServerFrame, TidewayError } from '@tideway/protocol';
+import { itemErrorOf, type Payload } from './link.ts';
 import { toBase64 } from './payload.ts';
 
 /** One batch takes no more than this, in base64 and headers well below what the server reads. */
@@ -18,7 +18,7 @@ interface Item {
 }
 
 export interface BatchOwner {
-  /** The answer's body; rejects with an `ItemError` for all, or with anything else when the link is to end. */
+  /** The answer's body; rejects with a `TidewayError` for all, or with anything else when the link has ended. */
   post(body: string): Promise<{ readonly results: readonly Result[] }>;
   onFrame(frame: ServerFrame): void;
 }
@@ -40,6 +40,12 @@ export class BatchSender {
     if (!this.#isBusy) void this.#send();
   }
 
+  /** What is not sent by now never will be: the next link sends it again, and in order. */
+  stop(): void {
+    this.#items = [];
+    this.#isBusy = true;
+  }
+
   async #send(): Promise<void> {
     this.#isBusy = true;
     // What is appended in this turn goes along.
@@ -47,7 +53,7 @@ export class BatchSender {
     for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
       const results = await this.#owner.post(`[${batch.map((item) => textOf(item)).join()}]`).then(
         (body) => body.results,
-        (error: ItemError) => batch.map(() => error),
+        (error: unknown) => batch.map(() => (error instanceof TidewayError ? itemErrorOf(error) : undefined)),
       );
       for (const [index, item] of batch.entries()) this.#answer(item, results[index]);
     }

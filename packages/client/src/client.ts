@@ -47,6 +47,8 @@ type Said<C, T> = string extends keyof C ? unknown : T;
 /** `Reading`: `wire` gives what was appended, `parsed` what the run-time contract made of it. */
 export interface Client<C extends Contract = Contract, Reading extends 'wire' | 'parsed' = 'wire'> {
   readonly state: ClientState;
+  /** Names this client to the server over reconnects; signals are not sent back to it. */
+  readonly instance: string;
   /** Why the server refused this client for good; `reconnect` tries again. */
   readonly error: TidewayError | undefined;
   /** How many appends have no outcome yet: ask before a page is left. */
@@ -114,6 +116,10 @@ export class TidewayClient implements Client {
 
   get state(): ClientState {
     return this.#isClosed ? 'closed' : this.#core.state;
+  }
+
+  get instance(): string {
+    return this.#core.instance;
   }
 
   get error(): TidewayError | undefined {

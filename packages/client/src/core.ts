@@ -38,6 +38,8 @@ export interface CoreListener {
 }
 
 export class Core {
+  /** Random, made once: the server knows this object by it over reconnects (HEL-1). */
+  readonly instance: string;
   readonly env: Env;
   readonly connection: Connection;
   readonly subscriptions: Subscriptions;
@@ -59,6 +61,7 @@ export class Core {
     this.env = env;
     this.#credentials = new Credentials(env, options.token);
     const instance = randomId(env);
+    this.instance = instance;
     this.http = new Http(env, endpoints, this.#credentials, instance);
     this.#transports = new Transports({
       env,

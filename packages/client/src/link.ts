@@ -2,7 +2,7 @@
  * What carries frames between this client and a server, whatever it is made of: the connection above it never knows
  * whether a WebSocket or a pair of SSE and POST is below.
  */
-import { type ClientFrame, type ServerFrame, TidewayError } from '@tideway/protocol';
+import { type ClientFrame, type ItemError, type ServerFrame, TidewayError } from '@tideway/protocol';
 
 /** JSON as text, or opaque bytes. */
 export type Payload = string | Uint8Array;
@@ -33,6 +33,11 @@ export function isLargerThan(payload: Payload, bytesMax: number): boolean {
   if (payload.length > bytesMax) return true;
   if (typeof payload !== 'string' || payload.length * 3 <= bytesMax) return false;
   return utf8.encode(payload).length > bytesMax;
+}
+
+/** An error as it stands in a list of answers. */
+export function itemErrorOf({ code, message, ref = '', retryMs }: TidewayError): ItemError & { readonly ref: string } {
+  return { code, message, ref, ...(retryMs === undefined ? {} : { retryMs }) };
 }
 
 export function errorOf(frame: Extract<ServerFrame, { op: 'error' }>): TidewayError {

@@ -40,7 +40,7 @@ test('after a retryable error everything behind it is sent again in order, the f
     payload === '2' && refusals++ < 2 ? { code: 'rate_limited', retryMs: 50 } : undefined;
   const client = scene.connect();
   const channel = client.channel('chat:1');
-  for (const n of [1, 2, 3, 4]) channel.append(n);
+  for (const n of [1, 2, 3, 4]) void channel.append(n);
   await scene.world.until(() => client.unsaved === 0, 'saved');
   assert.deepEqual(stored(scene), [1, 2, 3, 4]);
   assert.deepEqual(
@@ -65,7 +65,7 @@ test('one channel that cannot go on does not hold up another', async () => {
   const scene = createScene();
   scene.server.faults.append = ({ channel }) => (channel === 'chat:1' ? { code: 'not_durable' } : undefined);
   const client = scene.connect();
-  client.channel('chat:1').append('stuck');
+  void client.channel('chat:1').append('stuck');
   const receipt = client.channel('chat:2').append('free');
   await scene.world.until(() => receipt.state === 'stored', 'stored');
   assert.equal(client.unsaved, 1);
@@ -182,7 +182,7 @@ test('the outbox is bounded: what does not fit fails at once', async () => {
   scene.network.isUp = false;
   const client = scene.connect();
   const channel = client.channel('chat:1');
-  for (let n = 0; n < 10_000; n++) channel.append(n);
+  for (let n = 0; n < 10_000; n++) void channel.append(n);
   assert.equal(await codeOf(channel.append('one more')), 'limit_exceeded');
   assert.equal(client.unsaved, 10_000);
   client.close();
@@ -208,7 +208,7 @@ test('options of an append reach the server, and its bytes are those of the call
   const scene = createScene();
   const client = scene.connect();
   const bytes = Uint8Array.of(1, 2, 3);
-  client.channel('chat:1').append(bytes, { key: 'k', rid: 'r1', trace: '00-ab' });
+  void client.channel('chat:1').append(bytes, { key: 'k', rid: 'r1', trace: '00-ab' });
   bytes.fill(9);
   await scene.world.until(() => client.unsaved === 0, 'saved');
   const [record] = scene.server.log.records('chat:1');

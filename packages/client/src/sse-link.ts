@@ -4,8 +4,9 @@
  * make that lossless.
  */
 import {
-  codes,
   type ClientFrame,
+  type CodeEntry,
+  codes,
   type ItemError,
   type ServerFrame,
   type Subscribed,
@@ -16,7 +17,7 @@ import { BatchSender } from './batch-sender.ts';
 import type { Env } from './env.ts';
 import { readEventStream } from './event-stream.ts';
 import type { Http } from './http.ts';
-import { CLOSE_ABNORMAL, type Link, type LinkEvents, type Payload } from './link.ts';
+import { CLOSE_ABNORMAL, itemErrorOf, type Link, type LinkEvents, type Payload } from './link.ts';
 import { fromBase64 } from './payload.ts';
 
 /** Changes of subscriptions within this time open the stream once. */
@@ -26,6 +27,8 @@ const GATHER_MS = 50;
 interface Ask {
   readonly id: number;
   readonly channels: readonly string[];
+  /** From where each of them is wanted; one that was left meanwhile is no longer here. */
+  readonly from: Map<string, string>;
 }
 
 interface Ready {
@@ -38,12 +41,15 @@ export class SseLink implements Link {
   readonly #events: LinkEvents;
   readonly #batches: BatchSender;
   #token: string | undefined;
-  /** What the stream is to carry, and from where. */
+  /** What the stream carries, and how far it has come. */
   readonly #places = new Map<string, string>();
   #asks: Ask[] = [];
+  readonly #posts = new AbortController();
   #stream = new AbortController();
-  #cancelOpen = () => {};
+  #cancelOpen: (() => void) | undefined;
   #cancelSign = () => {};
+  /** The stream's first event came. */
+  #isReady = false;
   #isClosed = false;
 
   constructor(env: Env, http: Http, events: LinkEvents) {
@@ -66,14 +72,20 @@ export class SseLink implements Link {
       case 'token':
         this.#token = frame.token;
         void this.#greet(frame.id);
+        // The stream ends with the token it was opened with.
+        if (frame.op === 'token') this.#plan();
         return;
       case 'subscribe':
-        for (const { channel, from = 'now' } of frame.channels) this.#places.set(channel, from);
-        this.#asks.push({ id: frame.id, channels: frame.channels.map(({ channel }) => channel) });
+        this.#asks.push({
+          id: frame.id,
+          channels: frame.channels.map(({ channel }) => channel),
+          from: new Map(frame.channels.map(({ channel, from = 'now' }) => [channel, from])),
+        });
         this.#plan();
         return;
       case 'unsubscribe':
         this.#places.delete(frame.channel);
+        for (const ask of this.#asks) ask.from.delete(frame.channel);
         this.#plan();
         this.#env.soon(() => this.#emit({ op: 'ok', id: frame.id }));
         return;
@@ -83,9 +95,9 @@ export class SseLink implements Link {
       case 'signal': {
         const query = new URLSearchParams({ channel: frame.channel });
         if (frame.to !== undefined) query.set('to', frame.to);
-        this.#post(`/v1/signals?${query}`, payload, frame.key).catch((error: ItemError) =>
-          this.#emit({ ref: '', ...error, op: 'error' }),
-        );
+        this.#post(`/v1/signals?${query}`, payload, frame.key).catch((error: unknown) => {
+          if (error instanceof TidewayError) this.#emit({ ...itemErrorOf(error), op: 'error' });
+        });
         return;
       }
       default:
@@ -98,9 +110,11 @@ export class SseLink implements Link {
 
   close(): void {
     this.#isClosed = true;
-    this.#cancelOpen();
+    this.#cancelOpen?.();
     this.#cancelSign();
     this.#stream.abort();
+    this.#batches.stop();
+    this.#posts.abort();
   }
 
   /** Who the server takes this client for (HTTP-13). */
@@ -116,19 +130,22 @@ export class SseLink implements Link {
   }
 
   #plan(): void {
-    this.#cancelOpen();
-    this.#cancelOpen = this.#env.setTimer(GATHER_MS, () => this.#open());
+    this.#cancelOpen ??= this.#env.setTimer(GATHER_MS, () => this.#open());
   }
 
   #open(): void {
+    this.#cancelOpen?.();
+    this.#cancelOpen = undefined;
     this.#stream.abort();
     this.#stream = new AbortController();
-    if (this.#places.size === 0) this.#emit({ op: 'ping' });
-    else if (!this.#isClosed) void this.#follow(this.#stream.signal);
+    this.#isReady = false;
+    const wanted = new Map([...this.#places, ...this.#asks.flatMap((ask) => [...ask.from])]);
+    if (wanted.size === 0) this.#emit({ op: 'ping' });
+    else if (!this.#isClosed) void this.#follow(wanted, this.#stream.signal);
   }
 
-  async #follow(signal: AbortSignal): Promise<void> {
-    const channels = [...this.#places].map(([channel, from]) => ({ channel, from }));
+  async #follow(wanted: ReadonlyMap<string, string>, signal: AbortSignal): Promise<void> {
+    const channels = [...wanted].map(([channel, from]) => ({ channel, from }));
     const asks = this.#asks.length;
     try {
       const response = await this.#http.send(
@@ -142,7 +159,8 @@ export class SseLink implements Link {
         },
         onComment: () => this.#emit({ op: 'ping' }),
       });
-      if (!signal.aborted) this.#end(CLOSE_ABNORMAL);
+      // When all its channels are closed a stream has done what it was for.
+      if (!signal.aborted && !(this.#isReady && this.#places.size === 0)) this.#end(CLOSE_ABNORMAL);
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof TidewayError) this.#refuse(itemErrorOf(error), asks);
@@ -165,7 +183,8 @@ export class SseLink implements Link {
         this.#onReady(data as Ready, asks);
         return;
       case 'error':
-        this.#refuse(data as ItemError, asks);
+        if (this.#isReady) this.#broke(data as ItemError);
+        else this.#refuse(data as ItemError, asks);
         return;
       default: {
         const frame = { ...header, op: name } as ServerFrame;
@@ -177,17 +196,18 @@ export class SseLink implements Link {
   }
 
   #onReady({ channels }: Ready, count: number): void {
-    const answers = new Map(channels.map((answer) => [answer.channel, answer]));
+    this.#isReady = true;
     const asks = this.#asks.splice(0, count);
-    const asked = new Set(asks.flatMap((ask) => ask.channels));
-    for (const [channel, place] of this.#places) {
-      const answer = answers.get(channel);
-      if (answer === undefined) continue;
+    const answers = new Map(channels.map((answer) => [answer.channel, answer]));
+    for (const [channel, answer] of answers) {
+      if (channel === undefined) continue;
+      const place = this.#places.get(channel);
+      const isAsked = asks.some((ask) => ask.from.has(channel));
       if ('code' in answer) {
         this.#places.delete(channel);
-        if (!asked.has(channel)) this.#emit({ op: 'unsubscribed', channel, code: answer.code });
-      } else if (asked.has(channel) || answer.cursor === place) this.#places.set(channel, answer.cursor);
-      else {
+        if (!isAsked) this.#emit({ op: 'unsubscribed', channel, code: answer.code });
+      } else if (isAsked || answer.cursor === place) this.#places.set(channel, answer.cursor);
+      else if (place !== undefined) {
         // Something happened to a channel that nobody asked about: on a new link it is asked for, and answered.
         this.#end(CLOSE_ABNORMAL);
         return;
@@ -199,19 +219,17 @@ export class SseLink implements Link {
     }
   }
 
-  /** The stream as a whole was refused, or ended with an error. */
+  /** The stream ended with an error (SSE-7): what closes a WebSocket. */
+  #broke(error: ItemError): void {
+    this.#emit({ ref: '', ...error, op: 'error' });
+    const { close }: CodeEntry = codes[error.code];
+    this.#end(close ?? CLOSE_ABNORMAL);
+  }
+
+  /** The stream was refused as a whole (SSE-6), and with it all that it was to carry. */
   #refuse(error: ItemError, count: number): void {
-    const { close } = codes[error.code] as { readonly close?: number };
-    const asks = this.#asks.splice(0, count);
-    if (close !== undefined && codes[error.code].action !== 'retry') {
-      this.#emit({ ref: '', ...error, op: 'error' });
-      this.#end(close);
-      return;
-    }
-    for (const { id, channels } of asks) {
-      for (const channel of channels) this.#places.delete(channel);
-      this.#emit({ ref: '', ...error, op: 'error', id });
-    }
+    this.#stream.abort();
+    for (const { id } of this.#asks.splice(0, count)) this.#emit({ ref: '', ...error, op: 'error', id });
     if (this.#places.size > 0) this.#end(CLOSE_ABNORMAL);
   }
 
@@ -221,17 +239,19 @@ export class SseLink implements Link {
       ...(key === undefined ? {} : { 'Tideway-Key': encodeURIComponent(key) }),
     };
     try {
-      const response = await this.#http.send({ method: 'POST', path, headers, body }, this.#token);
+      const { signal } = this.#posts;
+      const response = await this.#http.send({ method: 'POST', path, headers, body, signal }, this.#token);
       return (await response.json()) as Body;
     } catch (error) {
-      if (error instanceof TidewayError && codes[error.code].action !== 'refresh')
-        return Promise.reject(itemErrorOf(error));
-      this.#end(error instanceof TidewayError ? codes.token_expired.close : CLOSE_ABNORMAL);
+      if (!(error instanceof TidewayError)) this.#end(CLOSE_ABNORMAL);
+      else if (codes[error.code].action === 'refresh') this.#end(codes.token_expired.close);
       throw error;
     }
   }
 
   #moved(channel: string, place: string): void {
+    // What is asked for begins where it was asked, whatever the stream before it still brings.
+    if (this.#asks.some(({ channels }) => channels.includes(channel))) return;
     if (this.#places.has(channel)) this.#places.set(channel, place);
   }
 
@@ -255,7 +275,3 @@ export class SseLink implements Link {
 }
 
 const GONE: ItemError = { code: 'internal', message: 'the server left a channel out of its answer' };
-
-function itemErrorOf({ code, message, ref = '', retryMs }: TidewayError): ItemError & { readonly ref: string } {
-  return { code, message, ref, ...(retryMs === undefined ? {} : { retryMs }) };
-}

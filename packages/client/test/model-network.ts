@@ -3,11 +3,13 @@
  * is under way then is lost in both directions.
  */
 import type { Socket, SocketEvents } from '../src/env.ts';
+import { ModelExchange } from './model-exchange.ts';
+import { answer } from './model-http.ts';
 import type { ModelServer, ModelSession } from './model-server.ts';
 import type { Network, World } from './world.ts';
 
 interface Cable {
-  cut(close: number): void;
+  cut(close?: number): void;
 }
 
 export class ModelNetwork implements Network {
@@ -22,8 +24,10 @@ export class ModelNetwork implements Network {
   /** How many connections were opened, also in vain. */
   opened = 0;
   readonly cables = new Set<Cable>();
-  /** Answers `fetch`. */
-  http: (url: URL, init: RequestInit) => Promise<Response> = () => Promise.reject(new TypeError('no HTTP here'));
+  /** False stands for a proxy that lets no WebSocket through. */
+  hasWebSocket = true;
+  /** Requests that came over HTTP, in order. */
+  readonly requests: string[] = [];
 
   constructor(world: World, server: ModelServer) {
     this.#world = world;
@@ -32,7 +36,27 @@ export class ModelNetwork implements Network {
   }
 
   fetch(url: string, init: RequestInit): Promise<Response> {
-    return this.http(new URL(url), init);
+    return new Promise((resolve, reject) => {
+      const fail = (error: unknown) => {
+        exchange.cut();
+        reject(error);
+      };
+      const exchange = new ModelExchange(new URL(url), init, this.#line(), resolve, fail, () =>
+        this.cables.delete(exchange),
+      );
+      if (!this.isUp) {
+        this.#world.after(this.latencyMs(), () => fail(new TypeError('the network is down')));
+        return;
+      }
+      this.cables.add(exchange);
+      const up = this.#line();
+      up(() => {
+        if (exchange.isOver) return;
+        this.requests.push(`${init.method} ${exchange.url.pathname}`);
+        answer(this.server, exchange);
+        this.#comment(exchange);
+      });
+    });
   }
 
   /** Cuts every connection; neither side can say a word more. */
@@ -46,7 +70,7 @@ export class ModelNetwork implements Network {
     let isClosedByClient = false;
     let session: ModelSession | undefined;
     const cable: Cable = {
-      cut: (close) => {
+      cut: (close = 1006) => {
         if (isCut) return;
         isCut = true;
         this.cables.delete(cable);
@@ -58,7 +82,7 @@ export class ModelNetwork implements Network {
     };
     const down = this.#line();
     const up = this.#line();
-    if (!this.isUp) {
+    if (!this.isUp || !this.hasWebSocket) {
       cable.cut(1006);
     } else {
       this.cables.add(cable);
@@ -84,6 +108,14 @@ export class ModelNetwork implements Network {
         });
       },
     };
+  }
+
+  #comment(exchange: ModelExchange): void {
+    this.#world.after(15_000, () => {
+      if (exchange.isOver) return;
+      exchange.comment();
+      this.#comment(exchange);
+    });
   }
 
   #ping(session: ModelSession, isOver: () => boolean): void {

@@ -170,10 +170,8 @@ export class ModelSession {
     const place = this.#places.get(channel);
     if (place === undefined) return;
     for (const record of this.#server.log.after(channel, place)) {
-      const { cursor, prev, time, rid, user, key, payload } = record;
-      this.#places.set(channel, cursor);
-      const named = { ...(user === undefined ? {} : { user }), ...(key === undefined ? {} : { key }) };
-      this.send({ op: 'record', channel, cursor, prev, time, rid, ...named }, payload);
+      this.#places.set(channel, record.cursor);
+      this.#sendRecord(record);
     }
     if (this.#server.log.channel(channel).isClosed) {
       this.#places.delete(channel);
@@ -181,9 +179,21 @@ export class ModelSession {
     }
   }
 
+  /** Sends the newest record that was sent once more. */
+  repeat(channel: string): void {
+    const place = this.#places.get(channel);
+    const record = this.#server.log.records(channel).find((one) => one.cursor === place);
+    if (record !== undefined) this.#sendRecord(record);
+  }
+
   signal(channel: string, user: string | undefined, payload: Payload): void {
     if (this.#places.has(channel))
       this.send({ op: 'signal', channel, ...(user === undefined ? {} : { user }) }, payload);
+  }
+
+  #sendRecord({ channel, cursor, prev, time, rid, user, key, payload }: ModelRecord): void {
+    const named = { ...(user === undefined ? {} : { user }), ...(key === undefined ? {} : { key }) };
+    this.send({ op: 'record', channel, cursor, prev, time, rid, ...named }, payload);
   }
 
   #who(token: string | undefined): { user?: string; expiresInMs?: number } | { code: Code } {

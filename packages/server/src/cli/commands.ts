@@ -9,6 +9,11 @@ export interface CommandEntry {
 
 export const commands: readonly CommandEntry[] = [
   {
+    name: 'demo',
+    summary: 'Opens a page on which you can kill the server and see that nothing is lost.',
+    load: async () => (await import('./demo.ts')).command,
+  },
+  {
     name: 'dev',
     summary: 'Starts a server on this machine where anyone may do anything.',
     load: async () => (await import('./dev.ts')).command,

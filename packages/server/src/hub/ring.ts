@@ -53,7 +53,8 @@ export class Ring {
       bytes += record.frame.length;
     }
     const oldest = taken.at(-1);
-    if (oldest === undefined) return;
+    // They may have been read before the ring let go of more: then something lies between them and it.
+    if (oldest === undefined || taken[0]?.cursor !== this.base) return;
     this.#records = [...taken.reverse(), ...this.#records.slice(this.#start)];
     this.#start = 0;
     this.#joined = undefined;
