@@ -8,6 +8,7 @@ const utf8 = new TextEncoder();
 export class ModelExchange implements Exchange {
   readonly url: URL;
   readonly init: RequestInit;
+  readonly body: string;
   isOver = false;
   readonly #down: (arrive: () => unknown) => void;
   readonly #resolve: (response: Response) => void;
@@ -26,6 +27,7 @@ export class ModelExchange implements Exchange {
   ) {
     this.url = url;
     this.init = init;
+    this.body = typeof init.body === 'string' ? init.body : '';
     this.#down = down;
     this.#resolve = resolve;
     this.#reject = reject;

@@ -11,6 +11,8 @@ type OnFrame = (frame: ServerFrame & { id?: number }, payload: string | Uint8Arr
 export interface Exchange {
   readonly url: URL;
   readonly init: RequestInit;
+  /** The client's bodies are all text. */
+  readonly body: string;
   /** Begins a stream; what is written arrives in order. */
   stream(): { write(text: string): void; end(): void; onEnd(callback: () => void): void };
   json(status: number, body: unknown): void;
@@ -37,7 +39,9 @@ export function answer(server: ModelServer, exchange: Exchange): void {
       return;
     case 'POST /v1/signals': {
       const session = greeted(server, exchange, () => {});
-      session?.onMessage(`${JSON.stringify({ op: 'signal', channel: url.searchParams.get('channel') })}\n${init.body}`);
+      session?.onMessage(
+        `${JSON.stringify({ op: 'signal', channel: url.searchParams.get('channel') })}\n${exchange.body}`,
+      );
       session?.onClose();
       exchange.json(202, {});
       return;
@@ -101,7 +105,7 @@ function follow(server: ModelServer, exchange: Exchange): void {
     stream.write(op === 'record' ? `data: ${data}\n\n` : op === 'ping' ? ':\n\n' : `event: ${op}\ndata: ${data}\n\n`);
   });
   if (session === undefined) return;
-  const { channels } = JSON.parse(String(exchange.init.body)) as { channels: unknown };
+  const { channels } = JSON.parse(exchange.body) as { channels: unknown };
   session.onMessage(JSON.stringify({ op: 'subscribe', id: 2, channels }));
   stream?.onEnd(() => session.onClose());
 }
@@ -113,7 +117,7 @@ function appendAll(server: ModelServer, exchange: Exchange): void {
     if (id !== undefined && id > 1) results[id - 2] = result;
   });
   if (session === undefined) return;
-  const items = JSON.parse(String(exchange.init.body)) as { data: unknown; encoding?: string }[];
+  const items = JSON.parse(exchange.body) as { data: unknown; encoding?: string }[];
   for (const [index, { data, encoding, ...fields }] of items.entries()) {
     const header = JSON.stringify({ op: 'append', id: index + 2, ...fields });
     if (encoding === undefined) session.onMessage(`${header}\n${JSON.stringify(data)}`);

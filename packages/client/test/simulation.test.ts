@@ -4,38 +4,11 @@
  * happens, each reader sees the log in order, once, with every gap said, and each append has one outcome.
  * A failure prints fast-check's seed and path; with them the same run happens again.
  */
-import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import type { Client } from '../src/client.ts';
-import type { Receipt } from '../src/receipt.ts';
-import type { ChannelItem } from '../src/record.ts';
-import type { TransportChoice } from '../src/transports.ts';
-import { createScene, type Scene } from './scene.ts';
+import * as fc from 'fast-check';
+import { CLIENTS, SimulatedRun, type Step } from './simulated-run.ts';
 
-type Step =
-  | { readonly type: 'append'; readonly writer: number; readonly channel: number; readonly count: number }
-  | { readonly type: 'foreign'; readonly channel: number; readonly count: number }
-  | {
-      readonly type: 'read';
-      readonly reader: number;
-      readonly channel: number;
-      readonly from: string;
-      readonly pauseMs: number;
-    }
-  | { readonly type: 'stop'; readonly reading: number }
-  | { readonly type: 'cut'; readonly close: number }
-  | { readonly type: 'down'; readonly forMs: number }
-  | { readonly type: 'lose answers'; readonly forMs: number }
-  | { readonly type: 'refuse'; readonly forMs: number; readonly isStored: boolean }
-  | { readonly type: 'leave out'; readonly forMs: number }
-  | { readonly type: 'repeat' }
-  | { readonly type: 'trim'; readonly channel: number; readonly keep: number }
-  | { readonly type: 'slow'; readonly latencyMs: number }
-  | { readonly type: 'wake' };
-
-const CLIENTS = 2;
-const small = fc.nat({ max: 1 });
+const small = fc.nat({ max: CLIENTS - 1 });
 const moment = fc.integer({ min: 1, max: 3_000 });
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -90,216 +63,6 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('wake' as const) }) },
 );
 
-interface Reading {
-  readonly channel: string;
-  readonly from: string;
-  readonly items: ChannelItem[];
-  readonly stop: () => void;
-  isStopped: boolean;
-}
-
-interface Writing {
-  readonly writer: number;
-  readonly channel: string;
-  readonly receipt: Receipt;
-  outcomes: number;
-}
-
-class Run {
-  readonly scene: Scene;
-  readonly clients: Client[];
-  readonly readings: Reading[] = [];
-  readonly writings: Writing[] = [];
-  /** Every record that was ever stored, by channel: trimming does not forget here. */
-  readonly history = new Map<string, string[]>();
-  #isLeavingOut = false;
-
-  constructor(seed: number, transports: readonly TransportChoice[]) {
-    this.scene = createScene(seed);
-    this.scene.server.faults.user = (token) => ({ user: token ?? '' });
-    this.clients = transports.map((transport, n) => this.scene.connect({ transport, token: () => `user${n}` }));
-    const { log } = this.scene.server;
-    const append = log.append.bind(log);
-    log.append = (record) => {
-      const stored = append(record);
-      const { channel, cursor } = stored;
-      this.history.set(channel, [...(this.history.get(channel) ?? []), cursor]);
-      return stored;
-    };
-  }
-
-  take(step: Step): void {
-    const { world, server, network } = this.scene;
-    switch (step.type) {
-      case 'append':
-        for (let n = 0; n < step.count; n++) this.#append(step.writer, `chat:${step.channel}`);
-        return;
-      case 'foreign':
-        for (let n = 0; n < step.count; n++) server.append(`chat:${step.channel}`, n);
-        return;
-      case 'read':
-        this.#read(step.reader, `chat:${step.channel}`, step.from, step.pauseMs);
-        return;
-      case 'stop': {
-        const reading = this.readings[step.reading];
-        if (reading === undefined) return;
-        reading.isStopped = true;
-        reading.stop();
-        return;
-      }
-      case 'cut':
-        network.cutAll(step.close);
-        return;
-      case 'down':
-        network.isUp = false;
-        network.cutAll();
-        world.after(step.forMs, () => {
-          network.isUp = true;
-        });
-        return;
-      case 'lose answers':
-        // What was answered and never arrives: the link dies with it.
-        network.latencyMs = () => 10_000;
-        world.after(step.forMs, () => {
-          network.latencyMs = () => 1;
-          network.cutAll();
-        });
-        return;
-      case 'refuse':
-        server.faults.append = () =>
-          world.dice.chance(0.7)
-            ? step.isStored
-              ? { code: 'unconfirmed', isStored: true }
-              : { code: 'rate_limited' }
-            : undefined;
-        world.after(step.forMs, () => delete server.faults.append);
-        return;
-      case 'leave out':
-        this.#isLeavingOut = true;
-        server.faults.send = (frame) => frame.op !== 'record' || !this.#isLeavingOut || world.dice.chance(0.5);
-        world.after(step.forMs, () => {
-          this.#isLeavingOut = false;
-        });
-        return;
-      case 'repeat':
-        for (const session of server.sessions) {
-          for (const channel of ['chat:0', 'chat:1']) session.repeat(channel);
-        }
-        return;
-      case 'trim':
-        server.log.trim(`chat:${step.channel}`, step.keep);
-        return;
-      case 'slow':
-        network.latencyMs = () => 1 + world.dice.below(step.latencyMs);
-        return;
-      case 'wake':
-        world.wake();
-        return;
-      default:
-        step satisfies never;
-    }
-  }
-
-  /** Everything works again; in the end all is said and done. */
-  async settle(): Promise<void> {
-    const { world, server, network } = this.scene;
-    await world.pass(20_000);
-    this.#isLeavingOut = false;
-    server.faults = { user: server.faults.user ?? (() => ({})) };
-    network.isUp = true;
-    network.latencyMs = () => 1;
-    // A record that was left out at the very end is only missed when another comes.
-    for (const channel of this.history.keys()) server.append(channel, 'last');
-    const isDone = () =>
-      this.clients.every((client) => client.unsaved === 0 && client.state === 'live') &&
-      this.readings.every((reading) => reading.isStopped || this.#isAtEnd(reading));
-    await world.until(isDone, 'all saved, all read');
-    await world.pass(10_000);
-    for (const client of this.clients) client.close();
-    await world.pass(1_000);
-  }
-
-  #isAtEnd({ channel, items }: Reading): boolean {
-    const newest = this.history.get(channel)?.at(-1);
-    const last = items.findLast((item) => item.type === 'record');
-    return newest === undefined || last?.type !== 'record' || last.record.cursor === newest;
-  }
-
-  #append(writer: number, channel: string): void {
-    const receipt = (this.clients[writer] as Client).channel(channel).append(this.writings.length);
-    const writing: Writing = { writer, channel, receipt, outcomes: 0 };
-    const onOutcome = () => {
-      writing.outcomes++;
-    };
-    receipt.then(onOutcome, onOutcome);
-    this.writings.push(writing);
-  }
-
-  #read(client: number, channel: string, from: string, pauseMs: number): void {
-    const reader = (this.clients[client] as Client).channel(channel).read({ from, onGap: 'continue' });
-    const reading: Reading = { channel, from, items: [], stop: () => reader.stop(), isStopped: false };
-    this.readings.push(reading);
-    const read = async () => {
-      for await (const item of reader.items()) {
-        reading.items.push(item);
-        if (pauseMs > 0) await new Promise<void>((resolve) => void this.scene.world.after(pauseMs, resolve));
-      }
-    };
-    void read();
-  }
-
-  check(): void {
-    for (const writing of this.writings) {
-      assert.equal(writing.outcomes, 1);
-      assert.equal(writing.receipt.state, 'stored');
-    }
-    this.#checkOrder();
-    for (const reading of this.readings) this.#checkReading(reading);
-  }
-
-  /** What one client appended to a channel lies there in its order, each once. */
-  #checkOrder(): void {
-    const { log } = this.scene.server;
-    for (let writer = 0; writer < CLIENTS; writer++) {
-      for (const channel of ['chat:0', 'chat:1']) {
-        const rids = this.writings.filter((one) => one.writer === writer && one.channel === channel);
-        const stored = rids.map(({ receipt }) => log.find(channel, `user${writer}`, receipt.rid)?.position ?? -1);
-        assert.ok(!stored.includes(-1), 'an append that was called stored is not');
-        assert.deepEqual(
-          stored,
-          stored.toSorted((a, b) => a - b),
-          'appends in another order',
-        );
-        assert.equal(new Set(stored).size, stored.length);
-      }
-    }
-  }
-
-  /** Each record once, in the log's order; where something is missing, a gap stands. */
-  #checkReading({ channel, from, items }: Reading): void {
-    const history = this.history.get(channel) ?? [];
-    let index: number | undefined = from === 'oldest' ? 0 : undefined;
-    let isGapSaid = false;
-    for (const item of items) {
-      assert.notEqual(item.type, 'invalid');
-      if (item.type === 'gap') isGapSaid = true;
-      if (item.type !== 'record') continue;
-      const at = history.indexOf(item.record.cursor);
-      assert.ok(at >= 0, 'a record that is not in the log');
-      if (
-        index !== undefined &&
-        !isGapSaid &&
-        !(from === 'oldest' && item === items.find((one) => one.type === 'record'))
-      ) {
-        assert.equal(at, index, `${channel} from ${from}: record ${at} where ${index} was to come`);
-      }
-      assert.ok(index === undefined || at >= index, 'an old record again');
-      index = at + 1;
-      isGapSaid = false;
-    }
-  }
-}
-
 for (const transports of [
   ['websocket', 'websocket'],
   ['sse', 'websocket'],
@@ -309,7 +72,7 @@ for (const transports of [
     const scenario = fc.array(fc.tuple(fc.integer({ min: 0, max: 800 }), step), { minLength: 5, maxLength: 40 });
     await fc.assert(
       fc.asyncProperty(fc.nat(), scenario, async (seed, steps) => {
-        const run = new Run(seed, transports);
+        const run = new SimulatedRun(seed, transports);
         for (const [waitMs, one] of steps) {
           await run.scene.world.pass(waitMs);
           run.take(one);
