@@ -2,10 +2,11 @@
  * One channel as the checker knows it: every record that is known to exist, in cursor order, inside a window, with the
  * appends behind them. Knows nothing of how readers move; `reader-check.ts` does.
  */
-import { isUnknownTag } from '@tideway/protocol';
+import { lowerBound, namesRecord, positionOf } from './cursor-order.ts';
 import type { AppendEvent, OutcomeEvent } from './history.ts';
 import type { ReaderHistory } from './reader-history.ts';
 import type { ViolationKind } from './verdict.ts';
+import { WriterOrder } from './writer-order.ts';
 
 /** A record known to exist. */
 export interface Entry {
@@ -24,7 +25,6 @@ export interface Append {
   readonly hash: string | undefined;
   session: string | undefined;
   outcome: OutcomeEvent['outcome'] | undefined;
-  cursor: string | undefined;
 }
 
 export interface Where {
@@ -34,33 +34,6 @@ export interface Where {
 }
 
 export type Report = (kind: ViolationKind, text: string, where: Where) => void;
-
-/** The index of the first item whose cursor is ≥ `cursor`; the end is tried first, because logs grow there. */
-export function lowerBound(items: readonly { readonly cursor: string }[], cursor: string): number {
-  let high = items.length;
-  if (high === 0 || (items[high - 1] as Entry).cursor < cursor) return high;
-  let low = 0;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((items[middle] as Entry).cursor < cursor) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** `epoch.position`, without the tag. */
-export function positionOf(cursor: string): string {
-  return cursor.slice(0, cursor.lastIndexOf('.'));
-}
-
-export function epochOf(cursor: string): string {
-  return cursor.slice(0, cursor.indexOf('.'));
-}
-
-/** True when the cursor names a record for certain: its tag is known, and it is not the place before everything. */
-export function namesRecord(cursor: string): boolean {
-  return !isUnknownTag(cursor.slice(cursor.lastIndexOf('.') + 1));
-}
 
 /** A record's identity for deduplication: scope (channel, user) (APP-2). */
 export function identity(rid: string, user: string | undefined): string {
@@ -82,11 +55,6 @@ interface DeclaredGap {
   readonly head: string;
 }
 
-interface WriterStep {
-  readonly cursor: string;
-  readonly sequence: number;
-}
-
 export class ChannelHistory {
   readonly channel: string;
   readonly readers = new Map<string, ReaderHistory>();
@@ -100,7 +68,7 @@ export class ChannelHistory {
   trimmedTo = '';
   recordCount = 0;
   readonly #cursorById = new Map<string, string>();
-  readonly #steps = new Map<string, WriterStep[]>();
+  readonly #writers: WriterOrder;
   /** Ascending in both: by this tick the newest acknowledged record was at this cursor. */
   #acknowledged: { readonly tick: number; readonly cursor: string }[] = [];
   #declared: DeclaredGap[] = [];
@@ -113,6 +81,7 @@ export class ChannelHistory {
     this.#report = options.report;
     this.#windowRecords = options.windowRecords;
     this.#closedWorld = options.closedWorld;
+    this.#writers = new WriterOrder(options.report);
   }
 
   onAppend(event: AppendEvent): 'first' | 'repeat' {
@@ -123,7 +92,7 @@ export class ChannelHistory {
       return 'repeat';
     }
     const { rid, writer, sequence, hash, session } = event;
-    this.appended.set(id, { rid, writer, sequence, hash, session, outcome: undefined, cursor: undefined });
+    this.appended.set(id, { rid, writer, sequence, hash, session, outcome: undefined });
     // Longer than records: an append that waits out a failure must still be known when its record appears.
     if (this.appended.size > 5 * this.#windowRecords) {
       for (const oldest of this.appended.keys()) {
@@ -228,7 +197,7 @@ export class ChannelHistory {
     this.trimmedTo = '';
     this.#acknowledged = [];
     this.#cursorById.clear();
-    this.#steps.clear();
+    this.#writers.clear();
     for (const reader of this.readers.values()) reader.forgetRanges();
   }
 
@@ -299,10 +268,9 @@ export class ChannelHistory {
       if (this.#closedWorld) this.#report('phantom', `nobody appended the record at ${cursor}`, { cursor, rid });
       return;
     }
-    append.cursor = cursor;
     if (append.outcome?.state === 'refused') this.#refusedVisible(rid, cursor, append.outcome.code);
     if (append.writer !== undefined && append.sequence !== undefined)
-      this.#ordered(append.writer, append.sequence, cursor, rid);
+      this.#writers.note({ writer: append.writer, sequence: append.sequence, cursor, rid });
   }
 
   #refusedVisible(rid: string, cursor: string, code: string): void {
@@ -312,31 +280,10 @@ export class ChannelHistory {
     });
   }
 
-  #ordered(writer: string, sequence: number, cursor: string, rid: string): void {
-    let steps = this.#steps.get(writer);
-    if (steps === undefined) this.#steps.set(writer, (steps = []));
-    const at = lowerBound(steps, cursor);
-    const earlier = steps[at - 1];
-    const later = steps[at];
-    if (earlier !== undefined && earlier.sequence >= sequence) {
-      const text = `${writer} sent its record ${sequence} before ${earlier.sequence}, but it is stored behind it, at ${cursor}`;
-      this.#report('reordered', text, { cursor, rid });
-    }
-    if (later !== undefined && later.sequence <= sequence) {
-      const text = `${writer} sent its record ${sequence} after ${later.sequence}, but it is stored before it, at ${cursor}`;
-      this.#report('reordered', text, { cursor, rid });
-    }
-    steps.splice(at, 0, { cursor, sequence });
-  }
-
   #retire(): void {
     const gone = this.entries.splice(0, this.entries.length - this.#windowRecords);
     this.below = (gone.at(-1) as Entry).cursor;
     for (const { id } of gone) if (id !== undefined) this.#cursorById.delete(id);
-    for (const [writer, steps] of this.#steps) {
-      // The newest retired step stays: it is what the next one is compared with.
-      const keep = Math.max(0, lowerBound(steps, this.below) - 1);
-      if (keep > 0) this.#steps.set(writer, steps.slice(keep));
-    }
+    this.#writers.retire(this.below);
   }
 }

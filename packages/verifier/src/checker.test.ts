@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 import {
   HistoryChecker,
   hashData,
@@ -371,4 +373,17 @@ test('memory is bounded: a long history keeps its window, and late readers are c
   assert.deepEqual(verdict.violations, []);
   assert.ok(verdict.beyondWindow >= 570, `only ${verdict.beyondWindow} records were beyond the window`);
   assert.equal(verdict.readers[0]?.order, verdict.readers[1]?.order);
+});
+
+test('the checker needs nothing of Node: it bundles for a browser', async () => {
+  const bundle = await build({
+    entryPoints: [fileURLToPath(new URL('./checker.ts', import.meta.url))],
+    bundle: true,
+    write: false,
+    platform: 'browser',
+    format: 'esm',
+    conditions: ['tideway-source'],
+    logLevel: 'silent',
+  });
+  assert.equal(bundle.outputFiles.length, 1);
 });

@@ -3,7 +3,8 @@
  * duplicates, false gaps, broken chains, places that went back.
  */
 import { judge } from '@tideway/protocol';
-import { epochOf, identity, namesRecord, type ChannelHistory, type Report } from './channel-history.ts';
+import { identity, type ChannelHistory, type Report } from './channel-history.ts';
+import { epochOf, namesRecord } from './cursor-order.ts';
 import type { GapEvent, MarkEvent, RecordEvent, SubscribedEvent } from './history.ts';
 import type { ReaderHistory } from './reader-history.ts';
 

@@ -57,6 +57,7 @@ export class ServerProcess {
       { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, ...env } },
     );
     this.#child = child;
+    this.lines.length = 0;
     const stderr = createInterface({ input: child.stderr as NodeJS.ReadableStream });
     stderr.on('line', (line) => {
       this.lines.push(line);

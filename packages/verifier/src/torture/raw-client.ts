@@ -8,24 +8,9 @@ import { hashData } from '../checker.ts';
 import { within } from '../raw/deadline.ts';
 import type { FaultProxy } from '../raw/fault-proxy.ts';
 import { openRaw, type RawMessage, type RawWebSocket } from '../raw/raw-websocket.ts';
+import { AppendQueue, type PendingAppend } from './append-queue.ts';
 import type { Random } from './random.ts';
 import { makePayload, rest, type SlowReader, type Stage, type TortureClient } from './stage.ts';
-
-interface PendingAppend {
-  readonly rid: string;
-  readonly payload: string;
-  /** The request it is in flight with, on this connection. */
-  id: number | undefined;
-  /** It went out before: its record may be there already, and come before its `ok` (APP-5). */
-  wasSent: boolean;
-}
-
-interface WrittenChannel {
-  readonly pending: PendingAppend[];
-  sequence: number;
-  /** After a retryable error nothing is sent until all answers are in; then the oldest goes first, with `restart`. */
-  isStalled: boolean;
-}
 
 type Request =
   | { readonly kind: 'hello' }
@@ -50,7 +35,7 @@ export class RawClient implements TortureClient, SlowReader {
   readonly #stage: Stage;
   readonly #random: Random;
   readonly #places = new Map<string, string>();
-  readonly #written = new Map<string, WrittenChannel>();
+  readonly #written = new Map<string, AppendQueue>();
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   #requests = new Map<number, Request>();
@@ -70,12 +55,12 @@ export class RawClient implements TortureClient, SlowReader {
     this.proxy = options.proxy;
     this.reads = options.reads;
     this.#random = options.random;
-    for (const channel of options.writes) this.#written.set(channel, { pending: [], sequence: 0, isStalled: false });
+    for (const channel of options.writes) this.#written.set(channel, this.#queue(channel));
     this.#running = Promise.all([this.#connectAgain(), this.#write(), this.#watch()]).then(() => {});
   }
 
   get pending(): number {
-    return [...this.#written.values()].reduce((sum, { pending }) => sum + pending.length, 0);
+    return [...this.#written.values()].reduce((sum, { length }) => sum + length, 0);
   }
 
   place(channel: string): string | undefined {
@@ -118,13 +103,7 @@ export class RawClient implements TortureClient, SlowReader {
     // All in one go (CLI-3): hello, the subscriptions from their places, the unanswered appends.
     this.#send({ op: 'hello', instance: this.name }, { kind: 'hello' });
     for (const channel of this.reads) this.#subscribe(channel);
-    for (const [channel, written] of this.#written) {
-      written.isStalled = false;
-      for (const append of written.pending) {
-        append.id = undefined;
-        this.#append(channel, append, false);
-      }
-    }
+    for (const queue of this.#written.values()) queue.startAgain();
     await closed;
     this.#raw = undefined;
     this.#stage.checker.accept({ kind: 'disconnect', reader: this.name });
@@ -151,39 +130,33 @@ export class RawClient implements TortureClient, SlowReader {
     let owed = 0;
     while (!this.#stop.signal.aborted) {
       await rest(PACE_MS, this.#stop.signal);
-      if (this.#isQuiet) continue;
+      if (this.#isQuiet || this.#stop.signal.aborted) continue;
       owed = Math.min(PENDING_MAX, owed + (this.#stage.appendsPerSecond * PACE_MS) / 1_000);
       for (; owed >= 1 && this.pending < PENDING_MAX; owed--) this.#make(this.#random.pick(channels));
     }
   }
 
   #make(channel: string): void {
-    const written = this.#written.get(channel) as WrittenChannel;
-    const sequence = ++written.sequence;
+    const queue = this.#written.get(channel) as AppendQueue;
+    const sequence = queue.nextSequence();
     // Now and then one that must be refused: it is no JSON, and what was refused must never be seen.
     const payload = this.#random.percent(1) ? '{no json' : makePayload(this.#random, this.name, sequence).text;
-    const append: PendingAppend = { rid: randomUUID(), payload, id: undefined, wasSent: false };
-    this.#stage.checker.accept({
-      kind: 'append',
-      channel,
-      rid: append.rid,
-      writer: this.name,
-      sequence,
-      hash: hashData(payload),
-      session: this.#session,
-    });
-    written.pending.push(append);
-    if (!written.isStalled) this.#append(channel, append, false);
+    const rid = randomUUID();
+    const hash = hashData(payload);
+    this.#stage.checker.accept({ kind: 'append', channel, rid, writer: this.name, sequence, hash });
+    queue.add({ rid, payload, id: undefined, wasSent: false });
   }
 
-  #append(channel: string, append: PendingAppend, restart: boolean): void {
-    if (this.#raw === undefined) return;
-    const { rid } = append;
-    const session = append.wasSent ? undefined : this.#session;
-    append.wasSent = true;
-    this.#stage.checker.accept({ kind: 'append', channel, rid, session });
-    const header = { op: 'append', channel, rid, ...(restart ? { restart: true } : {}) };
-    append.id = this.#send(header, { kind: 'append', channel, append }, append.payload);
+  #queue(channel: string): AppendQueue {
+    return new AppendQueue(this.#stop.signal, (append, restart) => {
+      if (this.#raw === undefined) return;
+      const { rid, payload } = append;
+      const session = append.wasSent ? undefined : this.#session;
+      append.wasSent = true;
+      this.#stage.checker.accept({ kind: 'append', channel, rid, session });
+      const header = { op: 'append', channel, rid, ...(restart ? { restart: true } : {}) };
+      append.id = this.#send(header, { kind: 'append', channel, append }, payload);
+    });
   }
 
   #subscribe(channel: string): void {
@@ -281,7 +254,7 @@ export class RawClient implements TortureClient, SlowReader {
         const { channel, append } = request;
         const cursor = header['cursor'] as string;
         const duplicate = header['duplicate'] === true;
-        this.#settle(channel, append);
+        this.#written.get(channel)?.settle(append);
         this.#stage.checker.accept({
           kind: 'outcome',
           channel,
@@ -313,38 +286,16 @@ export class RawClient implements TortureClient, SlowReader {
     }
     const { channel, append } = request;
     if (retryMs === undefined) {
-      this.#settle(channel, append);
+      this.#written.get(channel)?.settle(append);
       this.#stage.checker.accept({ kind: 'outcome', channel, rid: append.rid, outcome: { state: 'refused', code } });
-      return;
+    } else {
+      this.#stage.checker.accept({ kind: 'append', channel, rid: append.rid });
+      this.#written.get(channel)?.goBack(append, Math.min(retryMs, 300));
     }
-    const written = this.#written.get(channel) as WrittenChannel;
-    append.id = undefined;
-    this.#stage.checker.accept({ kind: 'append', channel, rid: append.rid });
-    written.isStalled = true;
-    this.#goBack(channel, written, Math.min(retryMs, 300));
   }
 
   #subscribeAgain(channel: string): void {
     if (this.#raw !== undefined) this.#subscribe(channel);
-  }
-
-  /** Once no append of the channel is under way any more: all of them again, in order, the first with `restart`. */
-  #goBack(channel: string, written: WrittenChannel, delayMs: number): void {
-    if (written.pending.some((append) => append.id !== undefined)) return;
-    const session = this.#session;
-    void rest(delayMs, this.#stop.signal).then(() => {
-      if (session !== this.#session || !written.isStalled) return;
-      written.isStalled = false;
-      for (const [index, append] of [...written.pending].entries()) this.#append(channel, append, index === 0);
-    });
-  }
-
-  #settle(channel: string, append: PendingAppend): void {
-    const written = this.#written.get(channel) as WrittenChannel;
-    const at = written.pending.indexOf(append);
-    if (at >= 0) written.pending.splice(at, 1);
-    append.id = undefined;
-    if (written.isStalled) this.#goBack(channel, written, 50);
   }
 
   #take(header: Fields): Request | undefined {

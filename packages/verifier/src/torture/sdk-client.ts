@@ -102,7 +102,7 @@ export class SdkClient implements TortureClient, SlowReader {
     let owed = 0;
     while (!this.#stop.signal.aborted) {
       await rest(PACE_MS, this.#stop.signal);
-      if (this.#isQuiet) continue;
+      if (this.#isQuiet || this.#stop.signal.aborted) continue;
       owed = Math.min(PENDING_MAX, owed + (this.#stage.appendsPerSecond * PACE_MS) / 1_000);
       for (; owed >= 1 && this.pending < PENDING_MAX; owed--) {
         const channel = this.#random.pick(channels);

@@ -1,0 +1,53 @@
+/** The order of each writer: its records must stand in the log as it sent them (APP-3). */
+import type { Report } from './channel-history.ts';
+import { lowerBound } from './cursor-order.ts';
+
+interface WriterStep {
+  readonly cursor: string;
+  readonly sequence: number;
+}
+
+export class WriterOrder {
+  readonly #steps = new Map<string, WriterStep[]>();
+  readonly #report: Report;
+
+  constructor(report: Report) {
+    this.#report = report;
+  }
+
+  /** A record of the writer is known to stand at `cursor`; its neighbours of the same writer must fit. */
+  note(step: {
+    readonly writer: string;
+    readonly sequence: number;
+    readonly cursor: string;
+    readonly rid: string;
+  }): void {
+    const { writer, sequence, cursor, rid } = step;
+    let steps = this.#steps.get(writer);
+    if (steps === undefined) this.#steps.set(writer, (steps = []));
+    const at = lowerBound(steps, cursor);
+    const earlier = steps[at - 1];
+    const later = steps[at];
+    if (earlier !== undefined && earlier.sequence >= sequence) {
+      const text = `${writer} sent its record ${sequence} before ${earlier.sequence}, but it is stored behind it, at ${cursor}`;
+      this.#report('reordered', text, { cursor, rid });
+    }
+    if (later !== undefined && later.sequence <= sequence) {
+      const text = `${writer} sent its record ${sequence} after ${later.sequence}, but it is stored before it, at ${cursor}`;
+      this.#report('reordered', text, { cursor, rid });
+    }
+    steps.splice(at, 0, { cursor, sequence });
+  }
+
+  /** Forgets what lies below a place, but for the newest step of each writer: the next one is compared with it. */
+  retire(below: string): void {
+    for (const [writer, steps] of this.#steps) {
+      const keep = Math.max(0, lowerBound(steps, below) - 1);
+      if (keep > 0) this.#steps.set(writer, steps.slice(keep));
+    }
+  }
+
+  clear(): void {
+    this.#steps.clear();
+  }
+}
