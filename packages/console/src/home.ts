@@ -144,6 +144,11 @@ element('tamper').addEventListener('click', () => {
 });
 element('again').addEventListener('click', () => location.reload());
 
+// A connection that comes back while slowed is slowed too.
+window.setInterval(() => {
+  if (isSlow) fault(reader.instance, { bytesPerSecond: SLOW_BYTES_PER_SECOND });
+}, 500);
+
 watchServer((status: ServerStatus) => {
   kill.disabled = status.state !== 'up';
   kill.textContent = status.state === 'up' ? `Kill server (pid ${status.pid})` : 'Kill server';

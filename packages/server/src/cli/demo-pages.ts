@@ -7,7 +7,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
-import { extname, join, normalize, sep } from 'node:path';
+import { dirname, extname, join, normalize, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -30,7 +30,11 @@ export async function preparePages(say: (text: string) => void): Promise<string>
   if (newest(made) > sourceMs) return made;
   say('building the pages …\n');
   // The pages' own tool, from their own package: the server has no need of it.
-  const vite = createRequire(join(sources, 'package.json')).resolve('vite/bin/vite.js');
+  const vite = join(
+    dirname(createRequire(join(sources, 'package.json')).resolve('vite/package.json')),
+    'bin',
+    'vite.js',
+  );
   const exitCode = await new Promise<number | null>((resolve) =>
     spawn(process.execPath, [vite, 'build', '--logLevel', 'warn'], {
       cwd: sources,
