@@ -33,6 +33,8 @@ export class AppendRun {
   readonly #startMs = performance.now();
   /** Rejects when the server will not have this client any more. */
   readonly #refused = Promise.withResolvers<never>();
+  #changed: PromiseWithResolvers<void> = Promise.withResolvers();
+  #isAllSent = false;
   #sent = 0;
   #stored = 0;
   #duplicates = 0;
@@ -46,13 +48,26 @@ export class AppendRun {
     });
   }
 
-  /** Rejects with the error of the first append that failed. */
+  /** Rejects with the error of the first append that failed, or of the first that could not be read. */
   async all(appends: AsyncIterable<Append>, signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.#turn());
+    const answered = this.#takeAnswers(signal);
+    const sent = this.#sendAll(appends, signal).finally(() => {
+      this.#isAllSent = true;
+      this.#turn();
+    });
+    // An append that failed ends it at once, though a pipe may stay open; what was read before a wrong line is stored.
+    sent.catch(() => {});
+    await answered;
+    if (!signal.aborted) await sent;
+  }
+
+  async #sendAll(appends: AsyncIterable<Append>, signal: AbortSignal): Promise<void> {
     const { channel, rate } = this.#options;
     for await (const { data, key, rid } of appends) {
-      if (signal.aborted) return;
       // By the clock, not by the last one: a hiccup is caught up with.
-      if (rate !== undefined) await this.#waitUntil(this.#startMs + (this.#sent * 1_000) / rate, signal);
+      if (rate !== undefined) await waitUntil(this.#startMs + (this.#sent * 1_000) / rate, signal);
+      while (this.#open.length >= OPEN_MAX && !signal.aborted) await this.#nextTurn();
       if (signal.aborted) return;
       this.#sent++;
       const receipt = channel.append(data, {
@@ -60,9 +75,31 @@ export class AppendRun {
         ...(rid !== undefined && { rid }),
       });
       this.#open.push({ receipt, sinceMs: performance.now() });
-      await this.#settled(false, signal);
+      this.#turn();
     }
-    await this.#settled(true, signal);
+  }
+
+  /** Takes the answers in the order of the appends. */
+  async #takeAnswers(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const [first] = this.#open;
+      if (first !== undefined) {
+        await this.#answer(first, signal);
+        this.#open.shift();
+        this.#turn();
+      } else if (this.#isAllSent) return;
+      else await this.#nextTurn();
+    }
+  }
+
+  #nextTurn(): Promise<void> {
+    return this.#changed.promise;
+  }
+
+  /** Something was sent or answered: whoever waits looks again. */
+  #turn(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
   }
 
   /** How many there were, where there were many. */
@@ -75,17 +112,6 @@ export class AppendRun {
     const repeated = this.#duplicates === 0 ? '' : `, ${this.#duplicates} of them were there already`;
     const open = waiting === 0 ? '' : `; ${waiting} without an answer`;
     return `${this.#stored.toLocaleString('en-US')} stored in ${seconds.toFixed(1)} s (${rate}/s)${repeated}${open}`;
-  }
-
-  /** Takes answers, oldest first: all that are there, at least down to the limit, or every one. */
-  async #settled(isEvery: boolean, signal: AbortSignal): Promise<void> {
-    for (let first = this.#open[0]; first !== undefined; first = this.#open[0]) {
-      const isDone = first.receipt.state === 'stored' || first.receipt.state === 'failed';
-      if (!isDone && !isEvery && this.#open.length < OPEN_MAX) return;
-      await this.#answer(first, signal);
-      if (signal.aborted) return;
-      this.#open.shift();
-    }
   }
 
   async #answer({ receipt, sinceMs }: Open, signal: AbortSignal): Promise<void> {
@@ -110,9 +136,9 @@ export class AppendRun {
     if (isJson) await printJson(io, { channel: channel.name, rid: receipt.rid, cursor, duplicate, ms });
     else await print(io, `${cursor}${duplicate ? '  duplicate' : ''}`);
   }
+}
 
-  async #waitUntil(atMs: number, signal: AbortSignal): Promise<void> {
-    const ms = atMs - performance.now();
-    if (ms > 0) await delay(ms, undefined, { signal }).catch(() => {});
-  }
+async function waitUntil(atMs: number, signal: AbortSignal): Promise<void> {
+  const ms = atMs - performance.now();
+  if (ms > 0) await delay(ms, undefined, { signal }).catch(() => {});
 }

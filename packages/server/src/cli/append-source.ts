@@ -1,5 +1,5 @@
 /** Where `append` takes its records from: an argument, stdin or a file, a line each. */
-import { createReadStream } from 'node:fs';
+import { createReadStream, openSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -35,8 +35,17 @@ export function readAppends(io: Io, argument: string | undefined, flags: SourceF
   if (id !== undefined) throw usageError('--id is the id of one record; give DATA as an argument');
   if (argument === undefined && file === undefined && io.stdin.isTTY === true)
     throw usageError('there is no data', `tideway append CHANNEL '{"text":"hi"}', or "-" to type lines`);
-  const source = file === undefined ? io.stdin : createReadStream(resolve(io.folder, file));
+  const source = file === undefined ? io.stdin : openFile(resolve(io.folder, file), file);
   return lines(source, file ?? 'stdin', { text, key, records });
+}
+
+/** Opened at once: a file that is not there is told before anything is sent. */
+function openFile(path: string, name: string): Readable {
+  try {
+    return createReadStream(path, { fd: openSync(path, 'r') });
+  } catch (error) {
+    throw usageError(`${name} cannot be read: ${(error as Error).message}`);
+  }
 }
 
 async function* repeated(
@@ -80,13 +89,13 @@ async function* lines(
     const append = recordOf(parseData(line, false, where), where);
     if (append !== undefined) yield { ...append, key: append.key ?? key };
   }
-  if (failure !== undefined) throw new CliError(exitCodes.usage, `${name} cannot be read: ${failure.message}`);
+  if (failure !== undefined) throw new CliError(exitCodes.failed, `${name} cannot be read: ${failure.message}`);
 }
 
 function parseData(text: string, isText: boolean, where: string): unknown {
   if (isText) return text;
   try {
-    return JSON.parse(text) as unknown;
+    return JSON.parse(text, keepDigits) as unknown;
   } catch {
     throw usageError(
       `${where} is no JSON: ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`,
@@ -94,6 +103,15 @@ function parseData(text: string, isText: boolean, where: string): unknown {
     );
   }
 }
+
+/** A number that a double cannot hold goes out as it came in. */
+function keepDigits(_key: string, value: unknown, { source }: { readonly source?: string } = {}): unknown {
+  if (typeof value !== 'number' || source === undefined || String(value) === source) return value;
+  return rawJson(source);
+}
+
+/** Node has had it since version 21; the types do not know it yet. */
+const { rawJSON: rawJson } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
 
 /** A line of `tail --json`; those that tell of something else than a record are nothing to append. */
 function recordOf(line: unknown, where: string): Append | undefined {
