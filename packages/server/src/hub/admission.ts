@@ -112,6 +112,9 @@ export function admitRecord(
 ): Omit<PhysicalRecord, 'ticket'> | Refusal {
   if (request.payload === undefined)
     return { code: 'bad_frame', message: 'an append needs a payload: a line feed and the data behind its header' };
+  if (request.expect !== undefined && request.key === undefined) {
+    return { code: 'bad_frame', message: '"expect" is about a key: give "key" too' };
+  }
   if (request.expect !== undefined && parseCursor(request.expect) === undefined) {
     return { code: 'bad_cursor', message: '"expect" is not a cursor' };
   }

@@ -21,6 +21,12 @@ export interface Backbones {
   readonly memory: OpenBackbone;
 }
 
+/**
+ * How far behind it a repeat may stand: both logs have one writer, which looks ids up before it appends, so only what is
+ * queued together can be repeated. This is the embedded log's queue.
+ */
+const REPEAT_SPAN = 131_072;
+
 export async function openBackbones(parts: {
   readonly config: ResolvedConfig;
   readonly logger: Logger;
@@ -82,6 +88,7 @@ export async function openBackbones(parts: {
         retention,
         onVerdict: parts.onVerdict,
         onTrouble: parts.onTrouble,
+        repeatSpan: REPEAT_SPAN,
       });
       return {
         log,

@@ -59,7 +59,7 @@ export function startVitals(parts: {
       framesReceivedPerS: rate('received'),
       bytesSentPerS: rate('bytesSent'),
       socketWritesPerS: rate('writes'),
-      rssBytes: process.memoryUsage.rss(),
+      rssBytes: residentBytes(),
       cpu: round((now.cpuMs - before.cpuMs) / 10 / seconds),
       eventLoopLagMs: round(delay.percentile(99) / 1e6),
       commitMs: commits === 0 ? null : round((now.commitMs - before.commitMs) / commits),
@@ -77,6 +77,15 @@ export function startVitals(parts: {
     cancel();
     delay.disable();
   };
+}
+
+/** Where no file descriptor is left even this cannot be read; the figure is missing then, and nothing else. */
+function residentBytes(): number | null {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return null;
+  }
 }
 
 function round(value: number): number {

@@ -157,18 +157,17 @@ export const appendChecks: readonly Check[] = [
       await talk.append(channel, '4', { key: 'k', expect: k1['cursor'] });
       // A repeat of what was refused is refused alike, also when the place would fit now.
       await talk.refused('conflict', { op: 'append', channel, rid: 'c1', key: 'k', expect: start }, '2');
-      await talk.refused('bad_cursor', { op: 'append', channel, rid: 'c3', expect: 'rubbish' }, '7');
+      await talk.refused('bad_cursor', { op: 'append', channel, rid: 'c3', key: 'k', expect: 'rubbish' }, '7');
       assert.deepEqual((await talk.records(channel, 3)).map(textOf), ['1', '3', '4']);
     },
   ),
 
-  check('APP-6', 'for expect, records without key count as one key', async (wire) => {
+  check('APP-6', 'expect is about a key: without one it is bad_frame', async (wire) => {
     const talk = await wire.session();
     const channel = wire.channel();
     const start = (await talk.subscribe(channel))['cursor'] as string;
-    await talk.append(channel, '1', { key: 'k' });
-    await talk.append(channel, '2', { expect: start });
-    await talk.refused('conflict', { op: 'append', channel, rid: 'c1', expect: start }, '3');
+    await talk.refused('bad_frame', { op: 'append', channel, rid: 'k0', expect: start }, '1');
+    await talk.append(channel, '2', { key: 'k', expect: start });
   }),
 
   check('APP-6', 'of many writers with one expect exactly one wins', async (wire) => {

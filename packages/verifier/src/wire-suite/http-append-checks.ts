@@ -153,6 +153,27 @@ export const httpAppendChecks: readonly Check[] = [
     assert.equal(new Set(cursors).size, 1_000);
   }),
 
+  check('HTTP-13 LIM-2', 'who one is, without a WebSocket', async (wire) => {
+    const answer = await wire.http('GET', '/v1/session');
+    assert.equal(answer.status, 200, answer.text);
+    const { session, server, limits } = answer.json as Fields;
+    assert.equal(session, undefined);
+    assert.match(server as string, /^[^/]+\/.+/);
+    const hello = await (await wire.connect()).ok(wire.hello());
+    assert.deepEqual(Object.keys(limits as Fields), Object.keys(hello['limits'] as Fields));
+    const forged = await wire.http('GET', '/v1/session', { headers: { Authorization: 'Bearer not.a.token' } });
+    assertHttpError(forged, 401, ['unauthenticated', 'token_expired']);
+    assert.match(forged.headers.get('www-authenticate') ?? '', /^Bearer/);
+  }),
+
+  check('LIM-1 HTTP-2', 'a body over its limit is too_large', async (wire) => {
+    const large = JSON.stringify([{ channel: wire.channel(), data: 'x'.repeat(4 * 1024 * 1024) }]);
+    assertHttpError(await batch(wire, large), 413, 'too_large');
+    const events = { channels: [wire.channel()], filler: 'x'.repeat(600 * 1024) };
+    const answer = await wire.http('POST', '/v1/events', { body: JSON.stringify(events) });
+    assertHttpError(answer, 413, 'too_large');
+  }),
+
   check('HTTP-10', 'disconnecting a user who is not here ends nothing', async (wire) => {
     const answer = await wire.http('POST', '/v1/disconnect', { query: { user: 'nobody-of-this-name' } });
     assert.deepEqual([answer.status, answer.json], [200, { sessions: 0 }]);

@@ -72,6 +72,17 @@ export const resumeChecks: readonly Check[] = [
     assert.equal(ok['cursor'], place);
   }),
 
+  check('SUB-2 SUB-6', 'a place that a client made up, epoch.0.zzzz, is resumed: everything comes', async (wire) => {
+    const writer = await wire.session();
+    const channel = wire.channel();
+    const cursors = await appendMany(writer, channel, 3);
+    const talk = await wire.session();
+    const from = `${partsOf(cursors[0]).epoch}.0.zzzz`;
+    const ok = await talk.subscribe(channel, from);
+    assert.deepEqual([ok['resumed'], ok['cursor']], [true, from]);
+    assert.deepEqual((await talk.records(channel, 3)).map(cursorOf), cursors);
+  }),
+
   check(
     'SUB-6',
     'step 2: another epoch is not resumed; delivery starts at the floor, and no gap frame follows',
