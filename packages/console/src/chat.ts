@@ -1,107 +1,112 @@
 /** A chat in two windows: history on scroll, typing signals, and messages typed offline that are sent later, once. */
-import { connect, type ChannelRecord } from '@tideway/client';
-import { demoConfig, element, randomName, watchServer } from './page.ts';
+import { connect } from '@tideway/client';
+import { Cable } from './cable.ts';
+import './chat.css';
+import { MessageList, type Message } from './message-list.ts';
+import { demoConfig, element, showState, watchServer, write } from './page.ts';
 
-interface Message {
-  readonly name: string;
-  readonly text: string;
-}
-
-const TYPING_MS = 2_500;
+const NAMES = ['Ada', 'Bashir', 'Chen', 'Dilnoza', 'Émile', 'Fatou', 'Goran', 'Hana', 'Ines', 'João', 'Kofi', 'Liv'];
 const PAGE = 30;
+const TYPING_MS = 2_500;
+/** A signal of typing is sent no more often than this. */
+const TYPING_EVERY_MS = 800;
+const NEAR_TOP_PX = 60;
 
 const config = await demoConfig();
 watchServer();
+const cable = new Cable(config.server);
 const client = connect({ url: config.server });
 const channel = client.channel('chat:lobby');
-const list = element('messages');
+const messages = new MessageList();
 const name = element<HTMLInputElement>('name');
 const text = element<HTMLInputElement>('text');
-const mine = new Set<string>();
-const shown = new Map<string, HTMLElement>();
-let first: string | undefined;
-let isComplete = false;
-let isOffline = false;
 
-name.value = sessionStorage.getItem('name') ?? `guest-${randomName().slice(0, 4)}`;
-sessionStorage.setItem('name', name.value);
-name.addEventListener('change', () => sessionStorage.setItem('name', name.value));
-element('who').addEventListener('submit', (event) => event.preventDefault());
+// A window beside the first is a frame of the same tab: it has the tab's storage, and needs a name of its own.
+const isPane = new URLSearchParams(location.search).has('pane');
+document.body.classList.toggle('pane', isPane);
+const nameKey = isPane ? 'name beside' : 'name';
+name.value = sessionStorage.getItem(nameKey) ?? (NAMES[Math.floor(Math.random() * NAMES.length)] as string);
+sessionStorage.setItem(nameKey, name.value);
+name.addEventListener('change', () => sessionStorage.setItem(nameKey, name.value));
 
-function bubble(rid: string, message: Message): HTMLElement {
-  const item = document.createElement('div');
-  item.className = mine.has(rid) ? 'message mine' : 'message';
-  const who = document.createElement('div');
-  who.className = 'who';
-  who.textContent = message.name;
-  const body = document.createElement('div');
-  body.textContent = message.text;
-  item.append(who, body);
-  return item;
-}
+// Writing
 
-/** Shows a record; the optimistic line of the same rid becomes it. */
-function show({ rid = '', data }: ChannelRecord, where: 'end' | 'start'): void {
-  const message = data as Message;
-  if (typeof message?.text !== 'string') return;
-  const known = shown.get(rid);
-  if (known !== undefined) {
-    known.classList.remove('waiting');
-    // The order of the log is everybody's order.
-    if (where === 'end') list.append(known, ...list.querySelectorAll('.waiting'));
-    return;
-  }
-  const item = bubble(rid, message);
-  shown.set(rid, item);
-  if (where === 'start') list.prepend(item);
-  else list.append(item, ...list.querySelectorAll('.waiting'));
-}
-
-function isAtEnd(): boolean {
-  return list.scrollHeight - list.scrollTop - list.clientHeight < 80;
-}
-
+let typedMs = -TYPING_EVERY_MS;
 element('form').addEventListener('submit', (event) => {
   event.preventDefault();
-  const value = text.value.trim();
-  if (value === '') return;
+  const words = text.value.trim();
+  if (words === '') return;
   text.value = '';
-  const message: Message = { name: name.value || 'guest', text: value };
+  typedMs = -TYPING_EVERY_MS;
+  const message: Message = { name: name.value.trim() || 'somebody', text: words };
   const receipt = channel.append(message);
-  mine.add(receipt.rid);
-  const item = bubble(receipt.rid, message);
-  item.classList.add('waiting');
-  shown.set(receipt.rid, item);
-  list.append(item);
-  list.scrollTop = list.scrollHeight;
-  receipt.catch((error: Error) => {
-    item.classList.add('waiting');
-    item.title = error.message;
-  });
+  messages.addWaiting(receipt.rid, message);
+  receipt.catch((error: Error) => messages.fail(receipt.rid, error.message));
+});
+window.addEventListener('beforeunload', (event) => {
+  if (client.unsaved > 0) event.preventDefault();
 });
 
-text.addEventListener('input', () => channel.signal({ name: name.value }));
+text.addEventListener('input', () => {
+  if (performance.now() - typedMs < TYPING_EVERY_MS) return;
+  typedMs = performance.now();
+  channel.signal({ name: name.value }, { key: 'typing' });
+});
 let typingTimer = 0;
+let typingName = '';
 channel.onSignal(({ data }) => {
-  element('typing').textContent = `${(data as { name?: string }).name ?? 'somebody'} is typing …`;
+  typingName = String((data as { readonly name?: unknown }).name);
+  write('typing', `${typingName} is typing …`);
   window.clearTimeout(typingTimer);
-  typingTimer = window.setTimeout(() => (element('typing').textContent = '\u00a0'), TYPING_MS);
+  typingTimer = window.setTimeout(() => write('typing', ''), TYPING_MS);
 });
 
-list.addEventListener('scroll', () => {
-  if (list.scrollTop < 60) void older();
+const offline = element('offline');
+offline.addEventListener('click', () => {
+  if (cable.isPulled) cable.plugIn();
+  else cable.pull();
+  offline.setAttribute('aria-pressed', String(cable.isPulled));
+  write(offline, cable.isPulled ? 'Come back' : 'Go offline');
+  tellState();
 });
+function tellState(): void {
+  showState(cable.isPulled ? 'offline' : client.state);
+}
+client.onState(tellState);
+
+// The second window
+
+const beside = element('beside');
+beside.addEventListener('click', () => {
+  const frame = document.querySelector('iframe');
+  if (frame === null) {
+    const pane = document.createElement('iframe');
+    pane.src = '/chat.html?pane';
+    pane.title = 'A second window of the chat';
+    element('windows').append(pane);
+  } else frame.remove();
+  element('windows').classList.toggle('both', frame === null);
+  beside.setAttribute('aria-pressed', String(frame === null));
+  write(beside, frame === null ? 'Close the second window' : 'Second window beside this');
+});
+
+// Reading
+
+let oldest: string | undefined;
 let isLoading = false;
-async function older(): Promise<void> {
-  if (first === undefined || isComplete || isLoading) return;
+const list = element('messages');
+list.addEventListener('scroll', () => {
+  if (list.scrollTop < NEAR_TOP_PX) void showOlder();
+});
+async function showOlder(): Promise<void> {
+  if (oldest === undefined || isLoading) return;
   isLoading = true;
   try {
-    const page = await channel.history({ before: first, limit: PAGE });
-    const height = list.scrollHeight;
-    for (const record of page.records.toReversed()) show(record, 'start');
-    first = page.first;
-    isComplete = page.end;
-    list.scrollTop += list.scrollHeight - height;
+    const page = await channel.history({ before: oldest, limit: PAGE });
+    messages.addOlder(page.records);
+    oldest = page.end ? undefined : page.first;
+    if (page.end)
+      messages.note(page.gap === undefined ? 'The beginning.' : 'What was before is no longer kept.', 'above');
   } catch {
     // Scrolling up once more tries again.
   } finally {
@@ -109,30 +114,11 @@ async function older(): Promise<void> {
   }
 }
 
-element('offline').addEventListener('click', () => {
-  isOffline = !isOffline;
-  element('offline').setAttribute('aria-pressed', String(isOffline));
-  element('offline').textContent = isOffline ? 'Come back' : 'Go offline';
-  keepOffline();
-});
-/** Offline as a network is: the server cuts this window's connection whenever it comes. */
-function keepOffline(): void {
-  if (!isOffline) return;
-  void fetch(`${config.server}/v1/faults?instance=${client.instance}`, { method: 'POST', body: '{"cut":true}' }).catch(
-    () => {},
-  );
-  window.setTimeout(keepOffline, 150);
-}
-
-client.onState((state) => {
-  const words = isOffline ? 'offline' : state;
-  element('state').textContent = words;
-  element('state').dataset['state'] = words;
-});
-
-for await (const record of channel.read({ from: `last:${PAGE}`, onGap: 'continue' })) {
-  first ??= record.cursor;
-  const follow = isAtEnd();
-  show(record, 'end');
-  if (follow) list.scrollTop = list.scrollHeight;
+const onGap = (): void => messages.note('Some messages in between are no longer kept.', 'below');
+let isFirst = true;
+for await (const record of channel.read({ from: `last:${PAGE}`, onGap })) {
+  if (isFirst) oldest = record.cursor;
+  isFirst = false;
+  messages.add(record);
+  if ((record.data as Partial<Message> | null)?.name === typingName) write('typing', '');
 }

@@ -1,234 +1,204 @@
 /** The proof page: a writer, the log, three readers, buttons that break things, and a bar that says what came of it. */
 import { connect, type ChannelRecord } from '@tideway/client';
-import { demoConfig, element, randomName, watchServer, type ServerStatus } from './page.ts';
-import { Proof } from './proof.ts';
-import { followByHttp, followBySdk, type ReaderState } from './readers.ts';
+import { ReaderRows, say, showStored, showVerdict } from './board.ts';
+import { Cable } from './cable.ts';
+import { Gauge } from './gauge.ts';
+import { Guide } from './guide.ts';
+import './home.css';
+import { demoConfig, element, putFault, randomName, watchServer, write, type ServerStatus } from './page.ts';
+import { Proof, type Sums } from './proof.ts';
+import { followByHttp, followBySdk, READERS, type ReaderName, type ReaderState } from './readers.ts';
+import { MET_MS, Story } from './story.ts';
+import { Writer, type Line } from './writer.ts';
 
-const READERS = ['WebSocket', 'SSE', 'plain HTTP'] as const;
-type ReaderName = (typeof READERS)[number];
-const BOT_MS = 50;
 const SHOW_MS = 150;
-/** The counters have met if they were equal within this time. */
-const MET_MS = 1_000;
+const WATCH_MS = 8_000;
 const CUT_MS = 4_000;
-const SLOW_BYTES_PER_SECOND = 3_000;
+const SLOW_BYTES_PER_SECOND = 600;
+/** Long enough to see it fall behind, too short for two pings to be late. */
+const SLOW_MAX_MS = 20_000;
 
 const config = await demoConfig();
+// Laid before the first connection is made.
+const cable = new Cable(config.server);
 const channelName = `demo:tide-${randomName()}`;
 const proof = new Proof(channelName, READERS);
 // Each has a connection of its own, so that one can be slowed while the others are not.
-const writer = connect({ url: config.server });
-const reader = connect({ url: config.server, transport: 'websocket' });
+const writing = connect({ url: config.server });
+const websocket = connect({ url: config.server, transport: 'websocket' });
 const sse = connect({ url: config.server, transport: 'sse' });
-const channel = writer.channel(channelName);
 const states = new Map<ReaderName, ReaderState>(READERS.map((name) => [name, 'connecting']));
-let stored = 0;
-let waiting = 0;
 const seen = new Map<ReaderName, number>(READERS.map((name) => [name, 0]));
-/** The sums at the last moment at which everything written was stored and seen by all. */
-let met: { readonly atMs: number; readonly sums: ReturnType<Proof['sums']> } | undefined;
-let tamperNext = false;
-let isSlow = false;
-/** Set from a death until the counters have met again. */
-let outage: { readonly startMs: number; peak: number; backMs?: number } | undefined;
+const [story, guide, gauge, rows] = [new Story(say), new Guide(), new Gauge(), new ReaderRows()];
+/** The last moment at which everything written was stored and seen by all. */
+let met: { readonly atMs: number; readonly sums: Sums } | undefined;
+let server: ServerStatus = { state: 'starting', restarts: 0 };
+let mustTamper = false;
 
-element('check').textContent = `npx tideway verify ${channelName} --url ${config.server}`;
+write('check', `npx tideway verify ${channelName} --url ${config.server}`);
 
 // Writing
 
-function write(text: string): void {
-  const data = { n: ++written, text };
-  const receipt = channel.append(data);
-  proof.written(receipt.rid, data);
-  waiting++;
-  receipt.then(
-    ({ cursor, duplicate }) => {
-      waiting--;
-      stored++;
-      proof.stored(receipt.rid, cursor, duplicate);
-      lookIfMet();
-      element('place').textContent = cursor;
-      element('log').append(document.createElement('i'));
-      while (element('log').childElementCount > 90) element('log').firstElementChild?.remove();
-    },
-    (error: { readonly code?: string; readonly message: string }) => {
-      waiting--;
-      proof.failed(receipt.rid, error.code ?? 'internal');
-      say(`A record failed: ${error.message}`);
-    },
-  );
-}
-let written = 0;
-window.setInterval(() => {
-  if (element<HTMLInputElement>('bot').checked) write('tide');
-}, BOT_MS);
+const writer = new Writer(writing.channel(channelName), {
+  onWritten: (rid, line) => proof.written(rid, line),
+  onStored(rid, line, { cursor, duplicate }) {
+    proof.stored(rid, cursor, duplicate);
+    showStored(line, cursor);
+    lookIfMet();
+  },
+  onFailed(rid, { code, message }) {
+    proof.failed(rid, code);
+    say(`A record was not taken: ${message}`, 'bad');
+  },
+});
+writer.startBot(() => element<HTMLInputElement>('bot').checked);
 element('form').addEventListener('submit', (event) => {
   event.preventDefault();
   const input = element<HTMLInputElement>('text');
-  if (input.value.trim() === '') return;
-  write(input.value.trim());
+  const text = input.value.trim();
+  if (text === '') return;
+  writer.write(text, true);
+  write('typed', `“${text}” waits here`);
   input.value = '';
 });
 
 /** Writing never pauses, so the moments at which all counters are equal are looked for at each step. */
 function lookIfMet(): void {
-  if (waiting > 0 || stored !== written) return;
-  for (const count of seen.values()) if (count !== stored) return;
+  if (writer.waiting > 0) return;
+  for (const count of seen.values()) if (count !== writer.stored) return;
   met = { atMs: performance.now(), sums: proof.sums() };
 }
 
 // Reading
 
-function follow(name: ReaderName) {
+function readerOf(name: ReaderName) {
   return {
     onRecord(record: ChannelRecord): void {
-      if (name === 'SSE' && tamperNext) {
-        tamperNext = false;
-        say(`Tampered: the record at ${record.cursor} was taken away from the SSE reader.`);
+      if (name === 'SSE' && mustTamper) {
+        mustTamper = false;
+        say(`Tampered: the record at ${record.cursor} was hidden from the SSE reader.`);
         return;
       }
       proof.seen(name, record);
       seen.set(name, (seen.get(name) ?? 0) + 1);
       lookIfMet();
-      const { text } = record.data as { readonly text: string };
-      if (text !== 'tide' && name === 'WebSocket') element('typed').textContent = `“${text}” is at ${record.cursor}`;
+      const { text, yours } = record.data as Line;
+      if (yours === true) say(`The ${name} reader sees “${text}”.`);
     },
-    onGap: (cursor: string, reason: string): void => proof.gap(name, cursor, reason),
-    onState: (state: ReaderState): void => void states.set(name, state),
+    onGap(cursor: string, reason: string): void {
+      proof.gap(name, cursor, reason);
+      say(`The ${name} reader is told of a gap (${reason}) up to ${cursor}.`);
+    },
+    onState(state: ReaderState): void {
+      const before = states.get(name);
+      states.set(name, state);
+      if (name === 'WebSocket' && before !== state && isSlow()) slowDown();
+    },
   };
 }
-void followBySdk(reader, channelName, follow('WebSocket'));
-void followBySdk(sse, channelName, follow('SSE'));
-void followByHttp(config.server, channelName, follow('plain HTTP'), new AbortController().signal);
-reader.channel('$system:vitals').on({ onGap: 'continue' }, ({ data }) => {
-  const { commitMs } = data as { readonly commitMs: number | null };
-  if (commitMs !== null) element('sync').textContent = `${commitMs.toFixed(1)} ms, then answered`;
+void followBySdk(websocket, channelName, readerOf('WebSocket'));
+void followBySdk(sse, channelName, readerOf('SSE'));
+void followByHttp(config.server, channelName, readerOf('plain HTTP'));
+writing.channel('$system:vitals').on({ onGap: 'continue' }, ({ data }) => {
+  const { commitMs, rssBytes } = data as { readonly commitMs: number | null; readonly rssBytes: number };
+  if (commitMs !== null) write('sync', `${commitMs.toFixed(1)} ms`);
+  write('memory', `${(rssBytes / 1e6).toFixed(0)} MB`);
 });
 
 // Breaking
 
 const kill = element<HTMLButtonElement>('kill');
-kill.addEventListener(
-  'click',
-  () => void fetch('/demo/kill', { method: 'POST', headers: { 'X-Demo-Secret': config.secret } }),
-);
+kill.addEventListener('click', () => {
+  kill.disabled = true;
+  fetch('/demo/kill', { method: 'POST', headers: { 'X-Demo-Secret': config.secret } }).catch(() => {
+    say('The demo does not answer: start it again in its terminal.', 'bad');
+  });
+});
 
-function fault(instance: string, body: object): void {
-  const url = `${config.server}/v1/faults?instance=${encodeURIComponent(instance)}`;
-  fetch(url, { method: 'POST', body: JSON.stringify(body) }).catch(() => {});
-}
-
-element('cut').addEventListener('click', () => {
-  say('Your network is cut: every connection of this page is torn, again and again, for four seconds.');
-  const cutting = window.setInterval(() => {
-    for (const { instance } of [writer, reader, sse]) fault(instance, { cut: true });
-  }, 200);
+const cut = element<HTMLButtonElement>('cut');
+cut.addEventListener('click', () => {
+  cut.disabled = true;
+  cable.pull();
+  story.onCable(true, performance.now());
   window.setTimeout(() => {
-    window.clearInterval(cutting);
-    say('Your network is back.');
+    cable.plugIn();
+    cut.disabled = false;
+    story.onCable(false, performance.now());
   }, CUT_MS);
 });
 
-element('slow').addEventListener('click', () => {
-  isSlow = !isSlow;
-  element('slow').setAttribute('aria-pressed', String(isSlow));
-  element('slow').textContent = isSlow ? 'Full speed' : 'Slow me';
-  fault(reader.instance, isSlow ? { bytesPerSecond: SLOW_BYTES_PER_SECOND } : {});
-  say(
-    isSlow ? 'The WebSocket reader gets 3 kB a second; the others do not notice.' : 'Full speed again: it catches up.',
-  );
+const slow = element<HTMLButtonElement>('slow');
+let slowTimer = 0;
+function isSlow(): boolean {
+  return slowTimer !== 0;
+}
+/** A fault is put into the way of one connection: after a reconnect it is put there again. */
+function slowDown(): void {
+  putFault(config.server, websocket.instance, { bytesPerSecond: SLOW_BYTES_PER_SECOND });
+}
+function letGo(): void {
+  window.clearTimeout(slowTimer);
+  slowTimer = 0;
+  putFault(config.server, websocket.instance, {});
+  showSlow();
+  say('Full speed again: the WebSocket reader catches up.');
+  guide.reach('tamper');
+}
+function showSlow(): void {
+  slow.setAttribute('aria-pressed', String(isSlow()));
+  write(slow, isSlow() ? 'Let me go' : 'Slow me');
+}
+slow.addEventListener('click', () => {
+  if (isSlow()) return letGo();
+  slowTimer = window.setTimeout(letGo, SLOW_MAX_MS);
+  slowDown();
+  showSlow();
+  say(`The WebSocket reader gets ${SLOW_BYTES_PER_SECOND} bytes a second; the others do not notice.`);
+  guide.reach('fast');
 });
 
-element('tamper').addEventListener('click', () => {
-  tamperNext = true;
-});
+element('tamper').addEventListener('click', () => (mustTamper = true));
 element('again').addEventListener('click', () => location.reload());
 
-// A connection that comes back while slowed is slowed too.
-window.setInterval(() => {
-  if (isSlow) fault(reader.instance, { bytesPerSecond: SLOW_BYTES_PER_SECOND });
-}, 500);
-
-watchServer((status: ServerStatus) => {
-  kill.disabled = status.state !== 'up';
-  kill.textContent = status.state === 'up' ? `Kill server (pid ${status.pid})` : 'Kill server';
-  if (status.state === 'down') {
-    outage ??= { startMs: performance.now(), peak: 0 };
-    delete outage.backMs;
-    say('The server is dead: kill -9. Writing goes on; what you write waits here.');
-  } else if (status.state === 'up' && outage !== undefined) {
-    outage.backMs = performance.now() - outage.startMs;
-    say(`The server is back, pid ${status.pid}. Readers rejoin where they were.`);
-  }
+watchServer((status) => {
+  server = status;
+  const isUp = status.state === 'up';
+  kill.disabled = !isUp;
+  kill.textContent = isUp ? `Kill server (pid ${status.pid})` : 'Kill server';
+  story.onServer(status, performance.now());
+  if (status.state === 'down') guide.reach('dead');
 });
 
 // Showing
 
-function say(text: string): void {
-  const item = document.createElement('li');
-  const time = document.createElement('time');
-  time.textContent = new Date().toLocaleTimeString();
-  item.append(time, text);
-  element('events').prepend(item);
-  while (element('events').childElementCount > 50) element('events').lastElementChild?.remove();
-}
-
-const rows = READERS.map((name) => {
-  const row = document.createElement('div');
-  row.className = 'row';
-  row.innerHTML = `<span>${name} <span class="chip"></span></span><span><span class="figure"></span> <span class="soft"></span></span>`;
-  element('readers').append(row);
-  return {
-    chip: row.querySelector('.chip') as HTMLElement,
-    count: row.querySelector('.figure') as HTMLElement,
-    behind: row.querySelector('span:last-child > .soft') as HTMLElement,
-  };
-});
-
-let lastState = '';
+window.setTimeout(() => guide.reach('kill'), WATCH_MS);
+let wasOutage = false;
 window.setInterval(() => {
-  const sums = proof.sums();
-  if (outage !== undefined) outage.peak = Math.max(outage.peak, waiting);
-  element('waiting').textContent = waiting.toLocaleString();
-  element('stored').textContent = stored.toLocaleString();
+  const nowMs = performance.now();
+  const now = proof.sums();
+  const { waiting } = writer;
+  const isUp = server.state === 'up' && !cable.isPulled;
+  const isMet = met !== undefined && nowMs - met.atMs < MET_MS && now.violation === undefined && isUp;
+  const sums = isMet && met !== undefined ? met.sums : now;
+  const verdict = story.judge({ nowMs, waiting, sums, metMs: met?.atMs });
+  showVerdict(verdict, sums);
+  if (verdict.tone === 'bad') guide.reach('end');
+  if (wasOutage && !story.isOutage) guide.reach('slow');
+  wasOutage = story.isOutage;
+
+  write('waiting', waiting.toLocaleString());
+  write('stored', writer.stored.toLocaleString());
+  write('on-disk', writer.stored.toLocaleString());
+  const behind = now.seen.map((count) => Math.max(0, now.stored - count));
   READERS.forEach((name, index) => {
-    const row = rows[index] as (typeof rows)[number];
-    const state = states.get(name) as ReaderState;
-    row.chip.textContent = state;
-    row.chip.dataset['state'] = state;
-    row.count.textContent = (sums.seen[index] as number).toLocaleString();
-    row.behind.textContent = `${Math.max(0, sums.stored - (sums.seen[index] as number))} behind`;
+    rows.show(index, {
+      state: states.get(name) ?? 'connecting',
+      seen: now.seen[index] ?? 0,
+      behind: behind[index] ?? 0,
+      order: now.orders[index] ?? '–',
+    });
   });
-  showVerdict(sums);
+  gauge.add({ atMs: nowMs, waiting, behind, isUp });
 }, SHOW_MS);
 
-function showVerdict(now: ReturnType<Proof['sums']>): void {
-  const { violation } = now;
-  const isMet = met !== undefined && performance.now() - met.atMs < MET_MS;
-  const sums = isMet && met !== undefined && violation === undefined ? met.sums : now;
-  const oneOrder = sums.orders.every((order) => order === sums.orders[0]);
-  const state = violation !== undefined ? 'bad' : isMet && oneOrder ? 'good' : 'wait';
-  element('proof').dataset['state'] = state;
-  element('sums').textContent =
-    `written ${sums.written} · stored ${sums.stored} · seen ${sums.seen.join(' / ')} · gaps ${sums.gaps}` +
-    ` · duplicates ${sums.duplicates} · order ${isMet ? sums.orders.join(' = ') : '…'}`;
-  if (violation !== undefined) setVerdict(`Broken: ${violation.text}`);
-  else if (outage !== undefined && outage.backMs === undefined)
-    setVerdict(`The server is away; ${waiting} records wait here.`);
-  else if (isMet && outage?.backMs !== undefined && met !== undefined && met.atMs > outage.startMs + outage.backMs) {
-    const text = `Nothing lost: ${outage.peak} waiting records stored once, 0 gaps, 0 duplicates, back in ${(outage.backMs / 1_000).toFixed(1)} s.`;
-    outage = undefined;
-    setVerdict(text);
-    say(text);
-    lastState = 'good';
-    return;
-  } else if (state === 'wait') setVerdict('Catching up …');
-  else if (lastState !== 'good') setVerdict('Written = stored = seen, 0 gaps, 0 duplicates, one order for all.');
-  lastState = outage === undefined ? state : 'outage';
-}
-
-function setVerdict(text: string): void {
-  if (element('verdict').textContent !== text) element('verdict').textContent = text;
-}
-
-say('Records flow. Press Kill server.');
+say('Records flow.');

@@ -11,6 +11,8 @@ export interface Sums {
   readonly seen: readonly number[];
   readonly gaps: number;
   readonly duplicates: number;
+  /** Appends that arrived more than once and were stored once. */
+  readonly repeated: number;
   /** One order hash per reader. */
   readonly orders: readonly string[];
   readonly violation: Violation | undefined;
@@ -19,7 +21,7 @@ export interface Sums {
 export class Proof {
   readonly #channel: string;
   readonly #readers: readonly string[];
-  #checker = new HistoryChecker({ closedWorld: true });
+  readonly #checker = new HistoryChecker({ closedWorld: true });
   #sequence = 0;
 
   constructor(channel: string, readers: readonly string[]) {
@@ -73,6 +75,7 @@ export class Proof {
       seen: readers.map((reader) => reader?.records ?? 0),
       gaps: verdict.gaps.trimmed + verdict.gaps.diverged + verdict.gaps.epoch,
       duplicates: verdict.violations.filter(({ kind }) => kind === 'duplicated').length,
+      repeated: verdict.appends.duplicates,
       orders: readers.map((reader) => reader?.order.slice(0, 8) ?? '–'),
       violation: verdict.violations[0],
     };

@@ -4,6 +4,9 @@
  */
 import type { ChannelRecord, Client } from '@tideway/client';
 
+export const READERS = ['WebSocket', 'SSE', 'plain HTTP'] as const;
+export type ReaderName = (typeof READERS)[number];
+
 export type ReaderState = 'connecting' | 'live' | 'catching up' | 'reconnecting';
 
 export interface ReaderEvents {
@@ -15,14 +18,13 @@ export interface ReaderEvents {
 /** Follows a channel by the SDK, from its beginning. */
 export async function followBySdk(client: Client, channel: string, events: ReaderEvents): Promise<void> {
   client.onState((state) => {
-    if (state === 'live' || state === 'catching up') events.onState(state);
-    else events.onState(state === 'connecting' ? 'connecting' : 'reconnecting');
+    if (state === 'live' || state === 'catching up' || state === 'connecting') events.onState(state);
+    else events.onState('reconnecting');
   });
   const items = client.channel(channel).read({ from: 'oldest', onGap: 'continue' }).items();
   for await (const item of items) {
     if (item.type === 'record') events.onRecord(item.record);
     else if (item.type === 'gap') events.onGap(item.gap.cursor, item.gap.reason);
-    else if (item.type === 'live') events.onState('live');
   }
 }
 
@@ -32,18 +34,17 @@ interface Page {
   readonly gap?: { readonly cursor: string; readonly reason: string };
 }
 
+const WAIT_S = 20;
+/** A read that has no answer by then has none. */
+const DEAD_MS = 30_000;
+
 /** Follows a channel by `fetch` alone: each read waits until there is something (PROTOCOL.md HTTP-5). */
-export async function followByHttp(
-  server: string,
-  channel: string,
-  events: ReaderEvents,
-  signal: AbortSignal,
-): Promise<void> {
+export async function followByHttp(server: string, channel: string, events: ReaderEvents): Promise<never> {
   let after = 'oldest';
-  while (!signal.aborted) {
+  for (;;) {
     try {
-      const query = new URLSearchParams({ channel, after, limit: '1000', wait: '20' });
-      const response = await fetch(`${server}/v1/records?${query}`, { signal });
+      const query = new URLSearchParams({ channel, after, limit: '1000', wait: String(WAIT_S) });
+      const response = await fetch(`${server}/v1/records?${query}`, { signal: AbortSignal.timeout(DEAD_MS) });
       if (!response.ok) throw new Error(`the server answered ${response.status}`);
       const page = (await response.json()) as Page;
       if (page.gap !== undefined) events.onGap(page.gap.cursor, page.gap.reason);
@@ -51,7 +52,6 @@ export async function followByHttp(
       after = page.next;
       events.onState('live');
     } catch {
-      if (signal.aborted) return;
       events.onState('reconnecting');
       await new Promise((resolve) => window.setTimeout(resolve, 200 + Math.random() * 300));
     }

@@ -1,7 +1,10 @@
 /** Live prices over SSE: recorded market data, appended by a process of its own. */
 import { connect } from '@tideway/client';
-import { demoConfig, element, watchServer } from './page.ts';
+import { coursePoints } from './course.ts';
+import { demoConfig, element, showState, watchServer, write } from './page.ts';
+import './ticker.css';
 
+/** What the demo's producer appends. */
 interface Tick {
   readonly symbol: string;
   readonly price: number;
@@ -9,68 +12,112 @@ interface Tick {
   readonly source: 'recorded' | 'simulated';
 }
 
-const HISTORY = 60;
+const CHART = { width: 600, height: 160 };
+const COURSE = { width: 120, height: 26 };
+/** Prices of the index on the chart, about half a year of trading days; of a share, four years of months. */
+const INDEX_KEPT = 126;
+const SHARE_KEPT = 48;
+const FROM = 'last:1000';
+const ABOUT = {
+  recorded:
+    'Recorded: daily closes of the S&P 500 and monthly closes of five shares since 2000, from the data set vega-datasets. Simulated: the time. A trading day takes a quarter of a second, and after the last day the record starts again.',
+  simulated: 'The data set of recorded prices is not installed here, so these are made up.',
+};
+
 const config = await demoConfig();
 watchServer();
 const client = connect({ url: config.server, transport: 'sse' });
-const rows = new Map<string, { readonly prices: number[]; readonly cells: HTMLTableCellElement[] }>();
-let count = 0;
-let gaps = 0;
-
 client.onState((state) => {
-  element('state').textContent = state;
-  element('state').dataset['state'] = state;
+  showState(state);
+  document.body.classList.toggle('is-away', state === 'offline' || state === 'stale');
 });
 
-function rowOf(symbol: string) {
-  const known = rows.get(symbol);
+interface Share {
+  readonly prices: number[];
+  readonly price: HTMLElement;
+  readonly change: HTMLElement;
+  readonly date: HTMLElement;
+  readonly line: SVGElement;
+}
+const shares = new Map<string, Share>();
+const index = { symbol: '', prices: [] as number[], firstDay: '' };
+
+function shareOf(symbol: string): Share {
+  const known = shares.get(symbol);
   if (known !== undefined) return known;
-  if (rows.size === 0) element('rows').replaceChildren();
-  const line = document.createElement('tr');
-  const cells = Array.from({ length: 5 }, (_, index) => {
-    const cell = document.createElement('td');
-    if (index === 1 || index === 2) cell.className = 'number';
-    line.append(cell);
-    return cell;
-  });
-  (cells[0] as HTMLElement).textContent = symbol;
-  element('rows').append(line);
-  const row = { prices: [] as number[], cells };
-  rows.set(symbol, row);
-  return row;
+  const row = document.createElement('tr');
+  row.innerHTML =
+    '<th scope="row"></th><td class="number"></td><td class="number"></td><td></td>' +
+    `<td><svg class="course" viewBox="0 0 ${COURSE.width} ${COURSE.height}" preserveAspectRatio="none" aria-hidden="true"><polyline /></svg></td>`;
+  const [name, price, change, date] = row.children as unknown as HTMLElement[];
+  (name as HTMLElement).textContent = symbol;
+  element('rows').append(row);
+  const line = row.querySelector('polyline') as SVGElement;
+  // The row was made with these cells just above.
+  const share = { prices: [], price, change, date, line } as unknown as Share;
+  shares.set(symbol, share);
+  return share;
 }
 
-function draw(prices: readonly number[]): string {
-  const low = Math.min(...prices);
-  const span = Math.max(...prices) - low || 1;
-  const points = prices.map((price, x) => `${(x * 120) / (HISTORY - 1)},${24 - ((price - low) / span) * 22}`).join(' ');
-  return `<svg viewBox="0 0 120 26" width="120" height="26" aria-hidden="true"><polyline points="${points}" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>`;
+/** Adds a price; returns the change to the one before it, in percent. */
+function push(prices: number[], price: number, kept: number): number {
+  const before = prices.at(-1) ?? price;
+  prices.push(price);
+  if (prices.length > kept) prices.shift();
+  return before === 0 ? 0 : (price / before - 1) * 100;
+}
+
+function showChange(where: HTMLElement, percent: number): void {
+  write(where, `${percent >= 0 ? '▲' : '▼'} ${Math.abs(percent).toFixed(2)} %`);
+  where.classList.toggle('up', percent >= 0);
+  where.classList.toggle('down', percent < 0);
+}
+
+/** Whatever came since the last frame of the screen is drawn once. */
+let isDrawing = false;
+function drawSoon(): void {
+  if (isDrawing) return;
+  isDrawing = true;
+  requestAnimationFrame(() => {
+    isDrawing = false;
+    const points = coursePoints(index.prices, CHART);
+    const chart = element('index-chart');
+    chart.querySelector('.line')?.setAttribute('d', `M${points.join('L')}`);
+    chart
+      .querySelector('.area')
+      ?.setAttribute('d', `M0,${CHART.height}L${points.join('L')}L${CHART.width},${CHART.height}Z`);
+    for (const { prices, line } of shares.values()) line.setAttribute('points', coursePoints(prices, COURSE).join(' '));
+  });
 }
 
 function show({ symbol, price, date, source }: Tick): void {
-  const { prices, cells } = rowOf(symbol);
-  const before = prices.at(-1) ?? price;
-  prices.push(price);
-  if (prices.length > HISTORY) prices.shift();
-  const change = before === 0 ? 0 : ((price - before) / before) * 100;
-  const cell = (index: number): HTMLTableCellElement => cells[index] as HTMLTableCellElement;
-  cell(1).textContent = price.toFixed(2);
-  cell(2).textContent = `${change >= 0 ? '▲' : '▼'} ${Math.abs(change).toFixed(2)} %`;
-  cell(2).className = `number ${change >= 0 ? 'up' : 'down'}`;
-  cell(3).textContent = date;
-  cell(4).innerHTML = draw(prices);
-  element('source').textContent = source;
+  // The first symbol of a day is the index.
+  if (index.symbol === '') index.symbol = symbol;
+  if (symbol === index.symbol) {
+    write('index-name', symbol);
+    write('index-price', price.toLocaleString(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 }));
+    showChange(element('index-change'), push(index.prices, price, INDEX_KEPT));
+    write('index-day', date);
+    const [low, high] = [Math.min(...index.prices), Math.max(...index.prices)];
+    write('index-range', `${index.prices.length} days, from ${low.toFixed(0)} to ${high.toFixed(0)}`);
+  } else {
+    const share = shareOf(symbol);
+    write(share.price, price.toFixed(2));
+    showChange(share.change, push(share.prices, price, SHARE_KEPT));
+    write(share.date, date.slice(0, 7));
+  }
+  write('source', source);
   element('source').dataset['state'] = source;
-  element('about').textContent =
-    source === 'recorded'
-      ? 'Real daily closes of the S&P 500 and monthly ones of five shares, 2000–2020; the time is compressed: a trading day is a quarter of a second.'
-      : 'The recorded data set is not installed here, so these prices are made up.';
+  write('about', ABOUT[source]);
+  drawSoon();
 }
 
-for await (const item of client.channel('ticker:market').read({ from: 'last:300', onGap: 'continue' }).items()) {
-  if (item.type === 'gap') element('gaps').textContent = String(++gaps);
+let [count, gaps] = [0, 0];
+const items = client.channel('ticker:market').read({ from: FROM, onGap: 'continue' }).items();
+for await (const item of items) {
+  if (item.type === 'gap') write('gaps', String(++gaps));
   if (item.type !== 'record') continue;
   show(item.record.data as Tick);
-  element('count').textContent = String(++count);
-  element('place').textContent = item.record.cursor;
+  write('count', (++count).toLocaleString());
+  write('place', item.record.cursor);
 }

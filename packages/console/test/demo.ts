@@ -5,10 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type Page } from 'playwright-core';
 
 const main = fileURLToPath(new URL('../../server/src/cli/main.ts', import.meta.url));
-const STARTED_MS = 60_000;
+/** The pages may have to be built first, beside other tests. */
+const STARTED_MS = 90_000;
 
 export interface Demo {
   readonly url: string;
+  /** The server behind the pages. */
   readonly server: string;
   stop(): Promise<void>;
 }
@@ -21,12 +23,12 @@ export async function startDemo(): Promise<Demo> {
   );
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const ready = await new Promise<{ readonly url: string; readonly server: string }>((resolve, reject) => {
-    const timeout = AbortSignal.timeout(STARTED_MS);
-    timeout.addEventListener('abort', () => reject(new Error(`the demo was not ready in ${STARTED_MS} ms`)));
+    const timer = setTimeout(() => reject(new Error(`the demo was not ready in ${STARTED_MS} ms`)), STARTED_MS);
     void gone.then(() => reject(new Error('the demo ended before it was ready')));
-    createInterface({ input: child.stdout as NodeJS.ReadableStream }).once('line', (line) =>
-      resolve(JSON.parse(line) as { readonly url: string; readonly server: string }),
-    );
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).once('line', (line) => {
+      clearTimeout(timer);
+      resolve(JSON.parse(line) as { readonly url: string; readonly server: string });
+    });
   });
   return {
     ...ready,
@@ -40,16 +42,19 @@ export async function startDemo(): Promise<Demo> {
 export async function startBrowser(executablePath: string): Promise<Browser> {
   return await chromium.launch({
     executablePath,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
+    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
   });
 }
 
 /** The text of an element, once it fits. */
 export async function untilText(page: Page, selector: string, pattern: RegExp, timeoutMs = 30_000): Promise<string> {
-  await page.waitForFunction(
-    ([where, source, flags]) => new RegExp(source, flags).test(document.querySelector(where)?.textContent ?? ''),
+  const handle = await page.waitForFunction(
+    ([where, source, flags]) => {
+      const text = document.querySelector(where)?.textContent ?? '';
+      return new RegExp(source, flags).test(text) ? text : undefined;
+    },
     [selector, pattern.source, pattern.flags] as const,
     { timeout: timeoutMs },
   );
-  return (await page.textContent(selector)) ?? '';
+  return (await handle.jsonValue()) ?? '';
 }

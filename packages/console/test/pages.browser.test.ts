@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { findChromium, requireService } from '../../../scripts/services.ts';
 import { startBrowser, startDemo, untilText, type Demo } from './demo.ts';
+import { findFlaws } from './flaws.ts';
 
-const KILLS = 50;
+const PATHS = ['/', '/chat.html', '/ticker.html', '/vitals.html'];
 
-describe('the pages of the demo, in a real browser', () => {
+describe('the other pages of the demo, in a real browser', () => {
   const chromium = findChromium();
   let demo: Demo;
   let browser: Browser;
@@ -21,163 +22,198 @@ describe('the pages of the demo, in a real browser', () => {
     await demo?.stop();
   });
 
-  async function open(path: string): Promise<Page> {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  /** Each in a context of its own: tabs of one context could agree behind the server's back. */
+  async function open(
+    path: string,
+    options: BrowserContextOptions = { viewport: { width: 1280, height: 900 } },
+  ): Promise<Page> {
+    const context = await browser.newContext(options);
     const page = await context.newPage();
     const errors: string[] = [];
     page.on('pageerror', (error) => errors.push(error.message));
-    await page.goto(demo.url + path);
     page.on('close', () => assert.deepEqual(errors, []));
+    await page.goto(demo.url + path);
     return page;
   }
 
-  test('home moves by itself, and the proof is green', async (t) => {
-    if (!requireService(t, 'chromium', chromium)) return;
-    const page = await open('/');
-    await untilText(page, '#verdict', /Written = stored = seen, 0 gaps, 0 duplicates/);
-    assert.equal(await page.getAttribute('#proof', 'data-state'), 'good');
-    await page.fill('#text', 'a word of mine');
+  async function say(page: Page, text: string): Promise<void> {
+    await page.fill('#text', text);
     await page.press('#text', 'Enter');
-    assert.match(await untilText(page, '#typed', /a word of mine/), /is at \S+\.\S+\.\S+/);
-    await page.context().close();
-  });
+  }
 
-  test(`the kill button is pressed ${KILLS} times in a row, and nothing is lost`, async (t) => {
-    if (!requireService(t, 'chromium', chromium)) return;
-    const page = await open('/');
-    await untilText(page, '#verdict', /Written = stored = seen/);
-    let pid = '';
-    for (let n = 0; n < KILLS; n++) {
-      // The button names the process it kills; after each death another one.
-      const text = await untilText(page, '#kill:enabled', /pid \d+/);
-      if (text === pid) {
-        n--;
-        await page.waitForFunction((old) => document.querySelector('#kill')?.textContent !== old, pid);
-        continue;
-      }
-      pid = text;
-      await page.click('#kill');
-    }
-    await untilText(page, '#kill:enabled', /pid \d+/);
-    const verdict = await untilText(page, '#verdict', /Nothing lost|Broken/, 60_000);
-    assert.match(verdict, /Nothing lost: \d+ waiting records stored once, 0 gaps, 0 duplicates/);
-    const sums = await untilText(page, '#sums', /order ([0-9a-f]{8}) = \1 = \1/);
-    const [, written, stored, ...seen] = /written (\d+) · stored (\d+) · seen (\d+) \/ (\d+) \/ (\d+)/.exec(sums) ?? [];
-    assert.ok(Number(written) > 100, sums);
-    for (const count of [stored, ...seen]) assert.equal(count, written, sums);
-    await page.context().close();
-  });
+  function lines(page: Page): Promise<string[]> {
+    return page.locator('.message:not(.waiting) .text').allTextContents();
+  }
 
-  test('a cut network and a slowed reader lose nothing; a tampered record turns the bar red and is named', async (t) => {
-    if (!requireService(t, 'chromium', chromium)) return;
-    const page = await open('/');
-    await untilText(page, '#verdict', /Written = stored = seen/);
-    await page.click('#cut');
-    await untilText(page, '#events', /Your network is back/);
-    await page.click('#slow');
-    await untilText(page, '#readers', /[1-9]\d+ behind/);
-    await page.click('#slow');
-    await untilText(page, '#sums', /order ([0-9a-f]{8}) = \1 = \1/);
-    await page.click('#tamper');
-    const verdict = await untilText(page, '#verdict', /Broken/);
-    const dropped = /the record at (\S+) was taken away/.exec(await untilText(page, '#events', /Tampered/))?.[1];
-    assert.equal(await page.getAttribute('#proof', 'data-state'), 'bad');
-    assert.ok(dropped !== undefined && verdict.includes(dropped.slice(0, 6)), `${verdict} · ${dropped}`);
-    await page.context().close();
-  });
+  async function killServer(): Promise<void> {
+    const { secret } = (await (await fetch(`${demo.url}/demo/config`)).json()) as { readonly secret: string };
+    const response = await fetch(`${demo.url}/demo/kill`, { method: 'POST', headers: { 'X-Demo-Secret': secret } });
+    assert.equal(response.status, 200);
+  }
 
-  test('two windows chat; what is typed offline is sent later, once, in one order', async (t) => {
+  test('two windows chat; what is typed offline waits, is sent later, once, and stands in one order', async (t) => {
     if (!requireService(t, 'chromium', chromium)) return;
     const [ann, bob] = [await open('/chat.html'), await open('/chat.html')];
+    await ann.fill('#name', 'Ann');
     await untilText(ann, '#state', /live/);
     await untilText(bob, '#state', /live/);
-    const say = async (page: Page, text: string): Promise<void> => {
-      await page.fill('#text', text);
-      await page.press('#text', 'Enter');
-    };
     await say(ann, 'first');
     await untilText(bob, '#messages', /first/);
-    await bob.locator('#text').pressSequentially('typ');
-    await untilText(ann, '#typing', /is typing/);
-    await bob.fill('#text', '');
+    await ann.locator('#text').pressSequentially('typ');
+    await untilText(bob, '#typing', /Ann is typing/);
     await ann.click('#offline');
     await untilText(ann, '#state', /offline/);
     await say(ann, 'typed offline');
+    await untilText(ann, '.message.waiting', /typed offline.*waiting to be sent/);
     await say(bob, 'meanwhile');
+    await untilText(bob, '#messages', /meanwhile/);
+    assert.deepEqual(await lines(ann), ['first'], 'nothing gets through while it is offline');
     await ann.click('#offline');
     await untilText(bob, '#messages', /typed offline/);
     await untilText(ann, '#messages', /meanwhile/);
-    const lines = (page: Page): Promise<string[]> =>
-      page.locator('.message:not(.waiting) > div:last-child').allTextContents();
-    await ann.waitForFunction(() => document.querySelectorAll('.message.waiting').length === 0);
-    assert.deepEqual(await lines(ann), await lines(bob));
-    assert.equal((await lines(bob)).filter((line) => line === 'typed offline').length, 1);
+    await untilText(ann, '#state', /live/);
+    await ann.waitForFunction(() => document.querySelector('.message.waiting') === null);
+    assert.deepEqual(await lines(ann), ['first', 'meanwhile', 'typed offline']);
+    assert.deepEqual(await lines(bob), await lines(ann));
     await ann.context().close();
     await bob.context().close();
   });
 
-  test('history comes when one scrolls up', async (t) => {
+  test('a line written while the server is dead is there once it is back', async (t) => {
+    if (!requireService(t, 'chromium', chromium)) return;
+    const [ann, bob] = [await open('/chat.html'), await open('/chat.html')];
+    await untilText(ann, '#state', /live/);
+    await untilText(bob, '#state', /live/);
+    await killServer();
+    await untilText(ann, '#state', /offline/);
+    await say(ann, 'said to nobody');
+    await untilText(bob, '#messages', /said to nobody/);
+    await ann.waitForFunction(() => document.querySelector('.message.waiting') === null);
+    assert.equal((await lines(ann)).filter((line) => line === 'said to nobody').length, 1);
+    await ann.context().close();
+    await bob.context().close();
+  });
+
+  test('the second window beside the first has a name of its own and follows the same channel', async (t) => {
+    if (!requireService(t, 'chromium', chromium)) return;
+    const page = await open('/chat.html');
+    await untilText(page, '#state', /live/);
+    await page.click('#beside');
+    const pane = page.frameLocator('iframe');
+    await pane.locator('#text').fill('from beside');
+    await pane.locator('#text').press('Enter');
+    await untilText(page, '#messages', /from beside/);
+    await page.click('#beside');
+    assert.equal(await page.locator('iframe').count(), 0);
+    await page.context().close();
+  });
+
+  test('history comes when one scrolls up, whole and in order, and what is read stays in sight', async (t) => {
     if (!requireService(t, 'chromium', chromium)) return;
     const items = Array.from({ length: 120 }, (_, n) => ({
       channel: 'chat:lobby',
-      data: { name: 'ann', text: `line ${n}` },
+      data: { name: 'ann', text: `line ${n}.` },
     }));
     const response = await fetch(`${demo.server}/v1/batch`, { method: 'POST', body: JSON.stringify(items) });
     assert.equal(response.status, 200);
     const page = await open('/chat.html');
-    await untilText(page, '#messages', /line 119/);
-    assert.ok((await page.locator('.message').count()) <= 40, 'only the newest are read at first');
+    await untilText(page, '#messages', /line 119\./);
+    assert.doesNotMatch((await page.textContent('#messages')) ?? '', /line 3\./);
+    // Each time the top is reached another page comes.
     await page.waitForFunction(() => {
-      const list = document.querySelector('#messages') as HTMLElement;
-      list.scrollTo(0, list.scrollTop > 0 ? 0 : 1);
-      return [...list.querySelectorAll('.message')].some((one) => one.lastElementChild?.textContent === 'line 3');
+      const list = document.querySelector('#messages');
+      list?.scrollTo(0, list.scrollTop === 0 ? 1 : 0);
+      return /line 0\./.test(list?.textContent ?? '');
     });
-    const lines = (await page.locator('.message > div:last-child').allTextContents()).filter((line) =>
-      line.startsWith('line '),
-    );
+    const shown = (await lines(page)).filter((line) => line.startsWith('line '));
     assert.deepEqual(
-      lines,
-      lines.toSorted((a, b) => Number(a.slice(5)) - Number(b.slice(5))),
+      shown,
+      items.map(({ data }) => data.text),
     );
     await page.context().close();
   });
 
-  test('the ticker moves over SSE and says what is recorded; vitals draw', async (t) => {
+  test('what is no message, and markup in one, harm nobody', async (t) => {
     if (!requireService(t, 'chromium', chromium)) return;
-    const ticker = await open('/ticker.html');
-    await untilText(ticker, '#rows', /S&P 500/);
-    const before = await ticker.textContent('#count');
-    await ticker.waitForFunction((old) => document.querySelector('#count')?.textContent !== old, before);
-    assert.equal(await ticker.textContent('#source'), 'recorded');
-    await ticker.context().close();
-    const vitals = await open('/vitals.html');
-    await untilText(vitals, '#figures', /sessions\s*\d/i);
-    await vitals.waitForSelector('#charts canvas');
-    await vitals.context().close();
+    const page = await open('/chat.html');
+    await untilText(page, '#state', /live/);
+    const items = [7, null, { text: 5 }, { name: 'm', text: '<img src=x onerror="document.title=1">' }];
+    const body = JSON.stringify(items.map((data) => ({ channel: 'chat:lobby', data })));
+    await fetch(`${demo.server}/v1/batch`, { method: 'POST', body });
+    await untilText(page, '#messages', /<img src=x/);
+    assert.equal(await page.locator('#messages img').count(), 0);
+    await page.context().close();
   });
 
-  test('every page fits a phone, names its controls, and works by keyboard', async (t) => {
+  test('the ticker moves over SSE, says what is recorded, and misses no price when the server dies', async (t) => {
     if (!requireService(t, 'chromium', chromium)) return;
-    const context = await browser.newContext({ viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
-    for (const path of ['/', '/chat.html', '/ticker.html', '/vitals.html']) {
-      const page = await context.newPage();
-      await page.goto(demo.url + path);
-      await page.waitForSelector('h1');
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-      assert.ok(overflow <= 0, `${path} is ${overflow} px too wide`);
-      const nameless = await page.evaluate(() =>
-        [...document.querySelectorAll('button, input, a')]
-          .filter((one) => {
-            const labels = one instanceof HTMLInputElement ? (one.labels?.length ?? 0) : 0;
-            return labels === 0 && (one.textContent ?? '').trim() === '' && one.getAttribute('aria-label') === null;
-          })
-          .map((one) => one.outerHTML),
-      );
-      assert.deepEqual(nameless, [], path);
+    const page = await open('/ticker.html');
+    const streams: string[] = [];
+    page.on('request', (request) => streams.push(new URL(request.url()).pathname));
+    page.on('websocket', () => assert.fail('the ticker opened a WebSocket'));
+    await untilText(page, '#rows', /MSFT/);
+    assert.equal(await page.textContent('#index-name'), 'S&P 500');
+    assert.equal(await page.textContent('#source'), 'recorded');
+    assert.match((await page.textContent('#about')) ?? '', /Simulated: the time/);
+    await killServer();
+    await untilText(page, '#state', /offline/);
+    await untilText(page, '#state', /live/);
+    const before = await page.textContent('#count');
+    await page.waitForFunction((old) => document.querySelector('#count')?.textContent !== old, before);
+    assert.equal(await page.textContent('#gaps'), '0');
+    assert.ok(streams.includes('/v1/events'), streams.join());
+    await page.context().close();
+  });
+
+  test('vitals draw the figures, turn stale when the server dies, and go on', async (t) => {
+    if (!requireService(t, 'chromium', chromium)) return;
+    const page = await open('/vitals.html');
+    await untilText(page, '#tiles', /sessions\s*[1-9]/);
+    await untilText(page, '#state', /live/);
+    assert.equal(await page.locator('#charts canvas').count(), 4);
+    await page.waitForFunction(() => {
+      const canvas = document.querySelector<HTMLCanvasElement>('#charts canvas');
+      const pixels = canvas?.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data ?? [];
+      return pixels.some((value) => value > 0);
+    });
+    await killServer();
+    await untilText(page, '#state', /offline|stale/);
+    await untilText(page, '#state', /live/);
+    await untilText(page, '#tiles', /up for\s*[0-9] s/);
+    await page.context().close();
+  });
+
+  for (const colorScheme of ['light', 'dark'] as const) {
+    test(`every page fits a phone, can be read and worked by all, ${colorScheme}`, async (t) => {
+      if (!requireService(t, 'chromium', chromium)) return;
+      for (const path of PATHS) {
+        const page = await open(path, { viewport: { width: 390, height: 844 }, colorScheme, reducedMotion: 'reduce' });
+        await untilText(page, '#server-state', /server up/);
+        await untilText(page, path === '/' ? '#verdict' : '#state', path === '/' ? /Written = / : /live/);
+        assert.deepEqual(await page.evaluate(findFlaws), [], `${path}, ${colorScheme}`);
+        await page.context().close();
+      }
+    });
+  }
+
+  test('the way by keyboard: skip link first, then every control, each with a visible focus', async (t) => {
+    if (!requireService(t, 'chromium', chromium)) return;
+    const page = await open('/');
+    await untilText(page, '#verdict', /Written = /);
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Skip to the page');
+    const reached = new Set<string>();
+    for (let n = 0; n < 25; n++) {
       await page.keyboard.press('Tab');
-      assert.equal(await page.evaluate(() => document.activeElement?.tagName), 'A');
-      await page.close();
+      const { id, outline } = await page.evaluate(() => {
+        const focused = document.activeElement ?? document.body;
+        return { id: focused.id, outline: getComputedStyle(focused).outlineStyle };
+      });
+      if (id === '') continue;
+      reached.add(id);
+      assert.notEqual(outline, 'none', id);
     }
-    await context.close();
+    for (const id of ['kill', 'cut', 'slow', 'tamper', 'text', 'bot', 'events']) assert.ok(reached.has(id), id);
+    await page.context().close();
   });
 });

@@ -1,52 +1,86 @@
 /**
  * The demo's pages: where they are, made with Vite from a clone when they are missing or older than their sources, and
- * served as files. Built into the package, they are just there.
+ * served from memory, so that nothing outside their folder is reachable. Built into the package, they are just there.
  */
 import { spawn } from 'node:child_process';
-import { readdirSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
-import { dirname, extname, join, normalize, sep } from 'node:path';
+import { dirname, extname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { CliError, exitCodes } from './exit-codes.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
-  '.json': 'application/json; charset=utf-8',
   '.svg': 'image/svg+xml',
-  '.woff2': 'font/woff2',
 };
 
-/** Finds the pages, and makes them first where this is a clone whose sources are newer. Resolves with their folder. */
-export async function preparePages(say: (text: string) => void): Promise<string> {
+interface Page {
+  readonly type: string;
+  readonly body: Buffer;
+  /** Its name changes with its content. */
+  readonly isHashed: boolean;
+}
+
+/** By path, such as `/chat.html`. */
+export type Pages = ReadonlyMap<string, Page>;
+
+/** Finds the pages, and makes them first where this is a clone whose sources are newer. */
+export async function loadPages(say: (text: string) => void): Promise<Pages> {
   const built = fileURLToPath(new URL('../pages', import.meta.url));
-  if (newest(built) > 0) return built;
+  if (newestMs(built) > 0) return readPages(built);
   const sources = fileURLToPath(new URL('../../../console', import.meta.url));
   const made = join(sources, 'dist');
   const others = ['client', 'protocol', 'verifier'].map((name) => join(sources, '..', name, 'src'));
-  const sourceMs = Math.max(newest(sources, ['dist', 'node_modules']), ...others.map((folder) => newest(folder)));
-  if (newest(made) > sourceMs) return made;
-  say('building the pages …\n');
+  const sourceMs = Math.max(newestMs(sources, ['dist', 'node_modules']), ...others.map((folder) => newestMs(folder)));
+  if (newestMs(made) <= sourceMs) {
+    say('building the pages …');
+    await buildPages(sources, made);
+  }
+  return readPages(made);
+}
+
+/** Builds beside the folder and then takes its place: two demos that start at once do not see half of it. */
+async function buildPages(sources: string, made: string): Promise<void> {
   // The pages' own tool, from their own package: the server has no need of it.
-  const vite = join(
-    dirname(createRequire(join(sources, 'package.json')).resolve('vite/package.json')),
-    'bin',
-    'vite.js',
-  );
-  const exitCode = await new Promise<number | null>((resolve) =>
-    spawn(process.execPath, [vite, 'build', '--logLevel', 'warn'], {
+  const tool = dirname(createRequire(join(sources, 'package.json')).resolve('vite/package.json'));
+  const fresh = join(sources, 'node_modules', `.pages-${process.pid}`);
+  try {
+    const args = ['build', '--logLevel', 'warn', '--outDir', fresh, '--emptyOutDir'];
+    const vite = spawn(process.execPath, [join(tool, 'bin', 'vite.js'), ...args], {
       cwd: sources,
       stdio: ['ignore', 'ignore', 'inherit'],
-    }).on('exit', resolve),
-  );
-  if (exitCode !== 0) throw new Error('the pages could not be built; see above');
-  return made;
+    });
+    const [exitCode] = (await once(vite, 'exit')) as [number | null];
+    if (exitCode !== 0) throw new CliError(exitCodes.failed, 'the pages could not be built');
+    await rm(made, { recursive: true, force: true });
+    await rename(fresh, made).catch((error: NodeJS.ErrnoException) => {
+      // Another one was faster, with the same pages.
+      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+    });
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+}
+
+function readPages(folder: string): Pages {
+  const pages = new Map<string, Page>();
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile()) continue;
+    const file = join(entry.parentPath, entry.name);
+    const path = `/${relative(folder, file).replaceAll(sep, '/')}`;
+    const type = TYPES[extname(file)] ?? 'application/octet-stream';
+    pages.set(path, { type, body: readFileSync(file), isHashed: path.startsWith('/assets/') });
+  }
+  return pages;
 }
 
 /** When the newest file below a folder was written; 0 where there is none. */
-function newest(folder: string, without: readonly string[] = []): number {
+function newestMs(folder: string, without: readonly string[] = []): number {
   let ms = 0;
   let entries;
   try {
@@ -57,36 +91,23 @@ function newest(folder: string, without: readonly string[] = []): number {
   for (const entry of entries) {
     if (without.includes(entry.name)) continue;
     const path = join(folder, entry.name);
-    ms = Math.max(ms, entry.isDirectory() ? newest(path) : statSync(path).mtimeMs);
+    ms = Math.max(ms, entry.isDirectory() ? newestMs(path) : statSync(path).mtimeMs);
   }
   return ms;
 }
 
-/** Serves a file of the folder; false when there is none. Nothing outside the folder is reachable. */
-export async function servePage(folder: string, path: string, response: ServerResponse): Promise<boolean> {
-  let name: string;
-  try {
-    name = decodeURIComponent(path);
-  } catch {
-    return false;
-  }
-  const file = normalize(join(folder, name.endsWith('/') ? `${name}index.html` : name));
-  if (!file.startsWith(folder + sep)) return false;
-  for (const candidate of [file, `${file}.html`]) {
-    try {
-      const body = await readFile(candidate);
-      const isHashed = candidate.includes(`${sep}assets${sep}`);
-      response.writeHead(200, {
-        'content-type': TYPES[extname(candidate)] ?? 'application/octet-stream',
-        'content-length': body.length,
-        'cache-control': isHashed ? 'public, max-age=31536000, immutable' : 'no-cache',
-        'x-content-type-options': 'nosniff',
-      });
-      response.end(body);
-      return true;
-    } catch {
-      continue;
-    }
-  }
-  return false;
+/** Serves the page of this path; false when there is none. */
+export function servePage(pages: Pages, path: string, response: ServerResponse): boolean {
+  const page = pages.get(path === '/' ? '/index.html' : path) ?? pages.get(`${path}.html`);
+  if (page === undefined) return false;
+  response.writeHead(200, {
+    'content-type': page.type,
+    'content-length': page.body.length,
+    'cache-control': page.isHashed ? 'public, max-age=31536000, immutable' : 'no-cache',
+    'x-content-type-options': 'nosniff',
+    // No other page may put the kill button under somebody's click.
+    'content-security-policy': "frame-ancestors 'self'",
+  });
+  response.end(page.body);
+  return true;
 }

@@ -9,6 +9,8 @@ const CHANNEL = 'ticker:market';
 /** One trading day of the record in this time. */
 const DAY_MS = 250;
 const RETRY_MS = 300;
+/** A batch without answer by then is sent again. */
+const ANSWER_MS = 10_000;
 
 interface Tick {
   readonly symbol: string;
@@ -18,14 +20,15 @@ interface Tick {
   readonly source: 'recorded' | 'simulated';
 }
 
-/** Appends day after day until the process is told to stop. */
+/** Appends day after day until the process is told to stop, or its parent is gone. */
 async function replay(url: string): Promise<void> {
   const days = await readDays();
+  const parent = process.ppid;
   let isStopped = false;
   process.once('SIGTERM', () => (isStopped = true));
   process.once('SIGINT', () => (isStopped = true));
   const run = Date.now().toString(36);
-  for (let n = 0; !isStopped; n++) {
+  for (let n = 0; !isStopped && process.ppid === parent; n++) {
     const ticks = days[n % days.length] as readonly Tick[];
     const body = ticks.map((tick) => ({
       channel: CHANNEL,
@@ -33,26 +36,42 @@ async function replay(url: string): Promise<void> {
       key: tick.symbol,
       data: tick,
     }));
-    while (!isStopped && !(await post(url, body))) await delay(RETRY_MS);
+    while (!isStopped && process.ppid === parent && !(await post(url, body))) await delay(RETRY_MS);
     await delay(DAY_MS);
   }
 }
 
-/** True when every record is stored. */
-async function post(url: string, body: readonly object[]): Promise<boolean> {
+interface ItemResult {
+  readonly cursor?: string;
+  readonly code?: string;
+  readonly message?: string;
+  /** Present where the same may be sent again. */
+  readonly retryMs?: number;
+}
+
+/**
+ * True when every record is stored, false when the batch is to be sent again as it is.
+ *
+ * @throws Error when a record is refused for good
+ */
+export async function post(url: string, body: readonly object[]): Promise<boolean> {
+  let results: readonly ItemResult[];
   try {
     const response = await fetch(`${url}/v1/batch`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(ANSWER_MS),
     });
-    if (!response.ok) return false;
-    const { results } = (await response.json()) as { readonly results: readonly { readonly cursor?: string }[] };
-    return results.every(({ cursor }) => cursor !== undefined);
+    const answer = (await response.json()) as { readonly results?: readonly ItemResult[]; readonly error?: ItemResult };
+    results = answer.results ?? [answer.error ?? {}];
   } catch {
+    // Dead, dying or starting: what was sent may be stored, and is recognized by its rid.
     return false;
   }
+  const refused = results.find(({ cursor, retryMs }) => cursor === undefined && retryMs === undefined);
+  if (refused !== undefined) throw new Error(`the server refuses prices: ${refused.message ?? refused.code}`);
+  return results.every(({ cursor }) => cursor !== undefined);
 }
 
 /** Days of prices, oldest first: S&P 500 and five shares, from `vega-datasets` where it is installed. */

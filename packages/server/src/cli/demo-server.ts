@@ -4,111 +4,149 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 
 export interface DemoServerStatus {
   readonly state: 'starting' | 'up' | 'down' | 'stopped';
   readonly pid: number | undefined;
   readonly url: string | undefined;
+  /** How often it was started again. */
   readonly restarts: number;
-  /** How long the last start took, from the death before it. */
-  readonly backMs: number | undefined;
+  /** How long it has been up, when this was said. */
+  readonly upMs: number | undefined;
 }
 
-/** Between a death and the next start: time to see it, short enough to wait for. */
+export interface DemoServerOptions {
+  /** Program and arguments; `--port` is added. It must say `{"event":"ready","url":…}` on stdout. */
+  readonly command: readonly string[];
+  readonly environment: NodeJS.ProcessEnv;
+  readonly onStatus: (status: DemoServerStatus) => void;
+  /** What the child says on stderr. */
+  readonly onTalk: (text: string) => void;
+  /** Between a death and the next start. */
+  readonly pauseMs?: number;
+}
+
+/** Time to see it dead, short enough to wait for. */
 const PAUSE_MS = 400;
-/** A child that dies at once again and again is not restarted faster than this. */
+/** A child that dies at once again and again is not started faster than this. */
 const PAUSE_MAX_MS = 5_000;
+/** A child that does not end when asked is killed after this time. */
+const STOP_MS = 10_000;
 
 export class DemoServer {
-  status: DemoServerStatus = { state: 'starting', pid: undefined, url: undefined, restarts: 0, backMs: undefined };
-  readonly #command: readonly string[];
-  readonly #environment: NodeJS.ProcessEnv;
-  readonly #onStatus: (status: DemoServerStatus) => void;
-  readonly #onTalk: (text: string) => void;
+  readonly #options: DemoServerOptions;
+  readonly #ready = Promise.withResolvers<string>();
+  #state: DemoServerStatus['state'] = 'starting';
   #child: ChildProcess | undefined;
-  #port = 0;
-  #isStopping = false;
-  #diedMs: number | undefined;
+  #url: string | undefined;
+  #restarts = 0;
+  #upSinceMs: number | undefined;
+  /** Starts in a row that were not ready before they ended. */
   #failures = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped: (() => void) | undefined;
 
-  constructor(options: {
-    /** Program and arguments of `tideway dev`; `--port` is added. */
-    readonly command: readonly string[];
-    readonly environment: NodeJS.ProcessEnv;
-    readonly onStatus: (status: DemoServerStatus) => void;
-    /** What the child says on stderr. */
-    readonly onTalk: (text: string) => void;
-  }) {
-    this.#command = options.command;
-    this.#environment = options.environment;
-    this.#onStatus = options.onStatus;
-    this.#onTalk = options.onTalk;
+  constructor(options: DemoServerOptions) {
+    this.#options = options;
+    this.#ready.promise.catch(() => {});
   }
 
-  /** Starts it; resolves when it is ready for the first time, rejects when it ends before. */
-  async start(): Promise<void> {
-    await new Promise<void>((resolve, reject) => this.#spawn(resolve, reject));
+  get status(): DemoServerStatus {
+    const isThere = this.#state === 'starting' || this.#state === 'up';
+    return {
+      state: this.#state,
+      pid: isThere ? this.#child?.pid : undefined,
+      url: this.#url,
+      restarts: this.#restarts,
+      upMs: this.#upSinceMs === undefined ? undefined : Math.round(performance.now() - this.#upSinceMs),
+    };
   }
 
-  /** `kill -9`; false when there is nothing to kill. */
-  kill(): boolean {
-    return this.#child?.kill('SIGKILL') ?? false;
+  /** Its address, once it was ready for the first time; rejects when it ended before. */
+  get url(): Promise<string> {
+    return this.#ready.promise;
   }
 
-  /** Stops it gracefully. */
+  /** Starts it; resolves with its address. */
+  start(): Promise<string> {
+    this.#spawn();
+    return this.url;
+  }
+
+  /** `kill -9`; returns the process that was killed, if there was one. */
+  kill(): number | undefined {
+    const { pid } = this.status;
+    return this.#child?.kill('SIGKILL') === true ? pid : undefined;
+  }
+
+  /** Stops it for good, gracefully if it can. */
   async stop(): Promise<void> {
-    this.#isStopping = true;
+    clearTimeout(this.#timer);
     const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    const isGone = new Promise<void>((resolve) => (this.#stopped = resolve));
+    if (child === undefined || !isRunning(child)) return this.#tell('stopped');
     child.kill('SIGTERM');
-    await gone;
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    await isGone;
+    clearTimeout(timer);
   }
 
-  #spawn(onFirstReady: () => void, onFirstFailure: (error: Error) => void): void {
-    const [program, ...args] = this.#command as readonly [string, ...string[]];
-    const child = spawn(program, [...args, '--port', String(this.#port)], {
-      env: this.#environment,
+  #spawn(): void {
+    const [program = '', ...args] = this.#options.command;
+    // The port it was given once is its port from now on: the page's clients come back to it.
+    const port = this.#url === undefined ? '0' : new URL(this.#url).port;
+    const child = spawn(program, [...args, '--port', port], {
+      env: this.#options.environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
-    this.#tell({ state: 'starting', pid: child.pid });
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#onTalk(text));
+    this.#tell('starting');
+    child.stderr.setEncoding('utf8').on('data', (text: string) => this.#options.onTalk(text));
     createInterface({ input: child.stdout }).on('line', (line) => {
       const url = readyUrl(line);
-      if (url === undefined) return;
-      // The port it was given once is its port from now on: the page's clients come back to it.
-      this.#port = Number(new URL(url).port);
+      if (url === undefined || child !== this.#child || this.#state !== 'starting') return;
+      this.#url = url;
       this.#failures = 0;
-      const backMs = this.#diedMs === undefined ? undefined : Math.round(performance.now() - this.#diedMs);
-      this.#tell({ state: 'up', url, backMs });
-      onFirstReady();
+      this.#upSinceMs = performance.now();
+      this.#tell('up');
+      this.#ready.resolve(url);
     });
-    child.once('error', onFirstFailure);
-    child.once('exit', (code, signal) => {
-      if (this.#isStopping) return this.#tell({ state: 'stopped', pid: undefined });
-      if (this.#port === 0)
-        return onFirstFailure(new Error(`the server ended before it was ready (${signal ?? code})`));
-      if (this.status.state === 'starting') this.#failures++;
-      this.#diedMs = performance.now();
-      this.#tell({ state: 'down', pid: undefined, restarts: this.status.restarts + 1 });
-      void delay(Math.min(PAUSE_MS * 2 ** this.#failures, PAUSE_MAX_MS)).then(() => {
-        if (!this.#isStopping) this.#spawn(onFirstReady, onFirstFailure);
-      });
-    });
+    child.once('error', (error) => this.#ended(child, error.message));
+    child.once('exit', (code, signal) => this.#ended(child, String(signal ?? code)));
   }
 
-  #tell(change: Partial<DemoServerStatus>): void {
-    this.status = { ...this.status, ...change };
-    this.#onStatus(this.status);
+  #ended(child: ChildProcess, reason: string): void {
+    // What could not be started may tell so twice.
+    if (child !== this.#child || this.#state === 'down' || this.#state === 'stopped') return;
+    if (this.#state === 'starting') this.#failures++;
+    this.#upSinceMs = undefined;
+    if (this.#stopped !== undefined) {
+      this.#tell('stopped');
+      return this.#stopped();
+    }
+    this.#tell('down');
+    // Nobody could reach what was never ready: that is no death, it cannot run here.
+    if (this.#url === undefined)
+      return this.#ready.reject(new Error(`the server ended before it was ready (${reason})`));
+    this.#restarts++;
+    const pauseMs = (this.#options.pauseMs ?? PAUSE_MS) * 2 ** this.#failures;
+    this.#timer = setTimeout(() => this.#spawn(), Math.min(pauseMs, PAUSE_MAX_MS));
   }
+
+  #tell(state: DemoServerStatus['state']): void {
+    this.#state = state;
+    this.#options.onStatus(this.status);
+  }
+}
+
+function isRunning(child: ChildProcess): boolean {
+  return child.pid !== undefined && child.exitCode === null && child.signalCode === null;
 }
 
 function readyUrl(line: string): string | undefined {
   try {
-    const { event, url } = JSON.parse(line) as { readonly event?: string; readonly url?: string };
-    return event === 'ready' ? url : undefined;
+    const { event, url } = JSON.parse(line) as { readonly event?: unknown; readonly url?: unknown };
+    return event === 'ready' && typeof url === 'string' ? url : undefined;
   } catch {
     return undefined;
   }
