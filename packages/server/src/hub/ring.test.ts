@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodePositionNumber, formatCursor } from '@tideway/protocol';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { frameRecord } from '../view/frame.ts';
 import type { VisibleRecord } from '../view/view.ts';
 import { Ring } from './ring.ts';

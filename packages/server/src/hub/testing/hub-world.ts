@@ -94,18 +94,18 @@ export class World {
   static async create(options: WorldOptions = {}): Promise<World> {
     const log = new MemoryLog();
     const constants = await log.open();
-    let world: World | undefined;
+    const made: { world?: World } = {};
     const view = await createView({
       log,
       constants,
       store: new MemoryStore(),
       env: nodeEnv,
       retention: () => options.retention ?? {},
-      onVerdict: (ticket, verdict) => world?.hub.onVerdict(ticket, verdict),
+      onVerdict: (ticket, verdict) => made.world?.hub.onVerdict(ticket, verdict),
       onTrouble: () => {},
     });
-    world = new World(log, view, options);
-    return world;
+    made.world = new World(log, view, options);
+    return made.world;
   }
 
   async close(): Promise<void> {
