@@ -61,7 +61,7 @@ export interface Client<C extends Contract = Contract, Reading extends 'wire' | 
    */
   channel<const P extends keyof C & string>(
     pattern: P,
-    ...parameters: Parameters<P>
+    ...parameters: Parameters<NoInfer<P>>
   ): Channel<
     Said<C, Reading extends 'wire' ? RecordInput<C, P> : RecordOutput<C, P>>,
     Said<C, RecordInput<C, P>>,

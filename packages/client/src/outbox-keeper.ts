@@ -14,6 +14,9 @@ export class OutboxKeeper {
   readonly #onError: (error: unknown) => void;
   #next: Change | undefined;
   #isWriting = true;
+  #isClosing = false;
+  /** It could not be opened. */
+  #isUseless = false;
 
   constructor(store: OutboxStore, onError: (error: unknown) => void) {
     this.#store = store;
@@ -24,7 +27,10 @@ export class OutboxKeeper {
   open(onFound: (entries: readonly OutboxEntry[]) => void, onOpen: () => void): void {
     this.#store
       .open(onFound)
-      .then(onFound, this.#onError)
+      .then(onFound, (error: unknown) => {
+        this.#isUseless = true;
+        this.#onError(error);
+      })
       .finally(() => {
         onOpen();
         this.#isWriting = false;
@@ -45,8 +51,10 @@ export class OutboxKeeper {
     this.#plan((change) => change.remove.push(rid));
   }
 
+  /** Once all that was planned is written. */
   close(): void {
-    this.#store.close();
+    this.#isClosing = true;
+    this.#write();
   }
 
   #plan(add: (change: Change) => void): void {
@@ -57,9 +65,14 @@ export class OutboxKeeper {
 
   #write(): void {
     const change = this.#next;
-    if (this.#isWriting || change === undefined) return;
-    this.#next = undefined;
+    if (this.#isWriting || (change === undefined && !this.#isClosing)) return;
     this.#isWriting = true;
+    if (change === undefined) {
+      // And stays so: nothing is written any more.
+      Promise.resolve(this.#store.close()).catch(this.#onError);
+      return;
+    }
+    this.#next = undefined;
     this.#apply(change)
       .catch(this.#onError)
       .finally(() => {
@@ -71,6 +84,7 @@ export class OutboxKeeper {
   }
 
   async #apply(change: Change): Promise<void> {
+    if (this.#isUseless) return;
     const removed = new Set(change.remove);
     const put = change.put.filter((entry) => !removed.has(entry.rid));
     if (put.length > 0) await this.#store.put(put);

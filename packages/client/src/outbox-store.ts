@@ -29,5 +29,6 @@ export interface OutboxStore {
   /** Adds entries behind all others; one that is there already is replaced at its place. */
   put(entries: readonly OutboxEntry[]): Promise<void>;
   remove(rids: readonly string[]): Promise<void>;
-  close(): void;
+  /** Lets go of the entries: another owner may have them. */
+  close(): void | Promise<void>;
 }

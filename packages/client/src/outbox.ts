@@ -64,6 +64,7 @@ export class Outbox {
   #sentRecords = 0;
   #sentBytes = 0;
   #orders = 0;
+  #firstOrders = Number.MIN_SAFE_INTEGER;
   #sendings = 0;
   #hello: HelloOk | undefined;
   /** Closed while the entries of an earlier life are read: they go first. */
@@ -150,13 +151,17 @@ export class Outbox {
   }
 
   #hold(entry: OutboxEntry, receipt: AppendReceipt, sentSince: Stamp | undefined, isKept: boolean): void {
-    const held: Held = { entry, receipt, order: this.#orders++, keep: 'ready', sentSince, sending: 0 };
+    // Until they are read, what is appended stands behind the entries of an earlier life.
+    const isFirst = isKept && this.#isHeldBack;
+    const order = isFirst ? this.#firstOrders++ : this.#orders++;
+    const held: Held = { entry, receipt, order, keep: 'ready', sentSince, sending: 0 };
     let lane = this.#lanes.get(entry.channel);
     if (lane === undefined) {
       lane = { channel: entry.channel, held: [], sent: 0, isBroken: false, failures: 0, cancelRetry: undefined };
       this.#lanes.set(entry.channel, lane);
     }
-    lane.held.push(held);
+    const index = isFirst ? lane.held.findIndex((other) => other.order >= 0) : -1;
+    lane.held.splice(index < 0 ? lane.held.length : index, 0, held);
     this.#count++;
     this.#bytes += entry.payload.length;
     if (this.#keeper !== undefined && sentSince === undefined) {

@@ -1,0 +1,4 @@
+/**
+ * What the client offers in Node alone.
+ */
+export { fileOutbox } from './adapters/file-outbox.ts';
