@@ -194,14 +194,15 @@ export async function createServer<const C extends Contract = Contract>(
   }
 
   async function identify(session: Session, token: string | undefined): Promise<Identity> {
+    if (session.connection.transport === 'local') return SERVER_ITSELF;
     const request = requests.get(session);
-    if (request === undefined) return SERVER_ITSELF;
-    return await authenticator.authenticate({
-      token,
-      cookie: request.headers.cookie,
-      headers: request.headers,
-      remoteAddress: request.socket.remoteAddress,
-    });
+    const headers = request?.headers ?? {};
+    const { cookie } = headers;
+    const remoteAddress = request?.socket.remoteAddress;
+    const identity = await authenticator.authenticate({ token, cookie, headers, remoteAddress });
+    // From now on only a token of its own can change who it is: the request need not be kept for it.
+    requests.delete(session);
+    return identity;
   }
 
   /** A limit on the sessions of one user turns the newest away. */

@@ -174,6 +174,12 @@ export class Session {
     else this.connection.resume();
   }
 
+  /** Lets go of what only a busy session needs. */
+  rest(): void {
+    if (this.openIds?.size === 0) this.openIds = undefined;
+    if (this.lanes?.size === 0) this.lanes = undefined;
+  }
+
   addBehind(subscription: Subscription): void {
     if (this.behind === NONE) this.behind = new Set();
     this.behind.add(subscription);

@@ -99,26 +99,29 @@ export function createWebSocketTransport(parts: {
   );
 
   function accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    server.handleUpgrade(request, socket, head, (webSocket) => {
-      const plain = new WebSocketConnection(webSocket, socket);
-      const connection = parts.faults ? new FaultyConnection(env, plain, () => plain.cut()) : plain;
-      const session = hub.open(connection);
-      if (connection instanceof FaultyConnection) connection.onRelease = () => session.onDrain();
-      parts.onOpened(session, request);
-      heartbeat.add(session);
-      env.setTimer(parts.helloMs, () => {
-        if (session.identity === undefined)
-          commands.replies.close(session, 'hello_timeout', `no successful hello in ${parts.helloMs} ms`);
-      });
-      webSocket.on('message', (data: Buffer, binary: boolean) => receive(session, data, binary));
-      webSocket.on('error', ignoreError);
-      socket.on('drain', () => session.onDrain());
-      webSocket.on('close', (code: number, reason: Buffer) => {
-        heartbeat.delete(session);
-        commands.ended(session);
-        hub.closed(session, 'peer');
-        parts.onClosed(session, session.closedWith ?? 'peer', `${code} ${reason.toString('utf8').slice(0, 64)}`.trim());
-      });
+    server.handleUpgrade(request, socket, head, (webSocket) => begin(webSocket, socket, request));
+  }
+
+  /** What listens here lives as long as the connection: it holds the session, and nothing of the request. */
+  function begin(webSocket: WebSocket, socket: Duplex, request: IncomingMessage): void {
+    const plain = new WebSocketConnection(webSocket, socket);
+    const connection = parts.faults ? new FaultyConnection(env, plain, () => plain.cut()) : plain;
+    const session = hub.open(connection);
+    if (connection instanceof FaultyConnection) connection.onRelease = () => session.onDrain();
+    parts.onOpened(session, request);
+    heartbeat.add(session);
+    env.setTimer(parts.helloMs, () => {
+      if (session.identity === undefined)
+        commands.replies.close(session, 'hello_timeout', `no successful hello in ${parts.helloMs} ms`);
+    });
+    webSocket.on('message', (data: Buffer, binary: boolean) => receive(session, data, binary));
+    webSocket.on('error', ignoreError);
+    socket.on('drain', () => session.onDrain());
+    webSocket.on('close', (code: number, reason: Buffer) => {
+      heartbeat.delete(session);
+      commands.ended(session);
+      hub.closed(session, 'peer');
+      parts.onClosed(session, session.closedWith ?? 'peer', `${code} ${reason.toString('utf8').slice(0, 64)}`.trim());
     });
   }
 
@@ -150,7 +153,6 @@ function ignoreError(): void {
  */
 function createHeartbeat(env: Env, pingMs: number, onDead: (session: Session) => void) {
   const parts = Array.from({ length: 5 }, () => new Set<Session>());
-  const partOf = new WeakMap<Session, Set<Session>>();
   let next = 0;
   let turn = 0;
   let cancel = env.setTimer(pingMs / parts.length, beat);
@@ -166,6 +168,7 @@ function createHeartbeat(env: Env, pingMs: number, onDead: (session: Session) =>
       session.unansweredPings++;
       if (session.identity !== undefined) session.send({ op: 'ping' });
       session.onDrain();
+      session.rest();
     }
   }
 
@@ -173,10 +176,9 @@ function createHeartbeat(env: Env, pingMs: number, onDead: (session: Session) =>
     add(session: Session): void {
       const part = parts[next++ % parts.length] as Set<Session>;
       part.add(session);
-      partOf.set(session, part);
     },
     delete(session: Session): void {
-      partOf.get(session)?.delete(session);
+      for (const part of parts) part.delete(session);
     },
     stop: () => cancel(),
   };
