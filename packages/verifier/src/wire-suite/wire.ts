@@ -1,6 +1,9 @@
 /** What a check of the wire suite is given: the server under test by its URL, and fresh channels. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { within } from '../raw/deadline.ts';
 import { openEventStream, type EventStream } from '../raw/event-stream.ts';
 import { openRaw } from '../raw/raw-websocket.ts';
 import { Talk, type Fields } from './talk.ts';
@@ -114,13 +117,7 @@ export class Wire {
     const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
     if (isStream) await response.body?.cancel();
     const text = isStream ? '' : await response.text();
-    let json: unknown;
-    try {
-      json = JSON.parse(text);
-    } catch {
-      json = undefined;
-    }
-    return { status: response.status, headers: response.headers, text, json };
+    return { status: response.status, headers: response.headers, text, json: parseJson(text) };
   }
 
   /** Appends over HTTP; gives the cursor. */
@@ -128,6 +125,35 @@ export class Wire {
     const answer = await this.http('POST', '/v1/records', { query: { channel }, body, headers });
     assert.equal(answer.status, 201, `POST /v1/records was answered ${answer.status} ${answer.text}`);
     return (answer.json as { cursor: string }).cursor;
+  }
+
+  /** Sends a body piece by piece and stops as soon as there is an answer: a server may refuse it unread. */
+  async upload(path: string, body: Uint8Array): Promise<Answer> {
+    const url = this.#target(path);
+    const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const answered = new Promise<IncomingMessage>((resolve, reject) => {
+      const headers = { ...this.#credentials(), 'Content-Type': 'application/json', 'Content-Length': body.length };
+      const request = send(url, { method: 'POST', agent: false, headers }, resolve);
+      request.on('error', reject);
+      this.#ends.push(() => request.destroy());
+      let at = 0;
+      const more = (): void => {
+        if (at >= body.length) request.end();
+        else if (!request.destroyed) request.write(body.subarray(at, (at += 16 * 1024)), () => setImmediate(more));
+      };
+      request.flushHeaders();
+      request.on('response', () => (at = body.length));
+      setImmediate(more);
+    });
+    const response = await within(answered, this.deadlineMs, 'an answer to the upload');
+    const text = Buffer.concat(await Array.fromAsync(response as AsyncIterable<Buffer>)).toString('utf8');
+    const type = response.headers['content-type'] ?? '';
+    return {
+      status: response.statusCode ?? 0,
+      headers: new Headers({ 'content-type': type }),
+      text,
+      json: parseJson(text),
+    };
   }
 
   /** GET /v1/events, or POST with a body. */
@@ -164,5 +190,13 @@ export class Wire {
 
   #credentials(): Record<string, string> {
     return this.token === undefined ? {} : { Authorization: `Bearer ${this.token}` };
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
