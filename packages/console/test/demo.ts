@@ -22,6 +22,11 @@ export async function startDemo(): Promise<Demo> {
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  // A run that is cut off leaves no demo behind.
+  process.once('SIGTERM', () => {
+    child.kill('SIGTERM');
+    process.exit(1);
+  });
   const ready = await new Promise<{ readonly url: string; readonly server: string }>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`the demo was not ready in ${STARTED_MS} ms`)), STARTED_MS);
     void gone.then(() => reject(new Error('the demo ended before it was ready')));
