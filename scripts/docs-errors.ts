@@ -4,14 +4,14 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { codes, isFinalClose, type Code, type CodeAction, type CodeEntry } from '@tideway/protocol';
+import { codeMeanings, codes, isFinalClose, type Code, type CodeAction, type CodeEntry } from '@tideway/protocol';
 
 const begin = '<!-- codes:begin -->';
 const end = '<!-- codes:end -->';
 
-const table: readonly (CodeEntry & { readonly code: Code })[] = Object.entries<CodeEntry>(codes).map(
-  ([code, entry]) => ({ code: code as Code, ...entry }),
-);
+const table: readonly (CodeEntry & { readonly code: Code; readonly meaning: string })[] = Object.entries<CodeEntry>(
+  codes,
+).map(([code, entry]) => ({ code: code as Code, ...entry, meaning: codeMeanings[code as Code] }));
 
 const groups: readonly { readonly action: CodeAction; readonly title: string; readonly text: string }[] = [
   {

@@ -15,39 +15,69 @@ export interface CodeEntry {
   /** WebSocket close number, where the code can end a connection: 4000–4499 reconnect, 4500–4999 do not. */
   readonly close?: number;
   readonly action: CodeAction;
-  /** One sentence for people; the error's own message says more. */
-  readonly meaning: string;
 }
 
 export const codes = {
-  bad_frame: { http: 400, close: 4500, action: 'never', meaning: 'The frame, query or body was not understood.' },
-  bad_cursor: { http: 400, action: 'never', meaning: 'The cursor is not well-formed.' },
-  too_large: { http: 413, action: 'never', meaning: 'The record, signal or body is over its limit.' },
-  unauthenticated: { http: 401, close: 4501, action: 'refresh', meaning: 'No valid credentials were given.' },
-  token_expired: { http: 401, close: 4001, action: 'refresh', meaning: 'The token has expired.' },
-  forbidden: { http: 403, close: 4502, action: 'never', meaning: 'This identity may not do that here.' },
-  channel_unknown: { http: 404, action: 'never', meaning: 'No such channel name or namespace.' },
-  channel_closed: { http: 410, action: 'never', meaning: 'The channel is closed; nothing more can be appended.' },
-  invalid: { http: 422, action: 'never', meaning: 'The payload does not fit the contract of its channel.' },
-  conflict: { http: 409, action: 'never', meaning: 'The key was changed since the place named by `expect`.' },
-  limit_exceeded: { http: 400, action: 'never', meaning: 'A limit on the number of things is reached.' },
-  rate_limited: { http: 429, action: 'retry', meaning: 'Too many in a short time.' },
-  not_durable: { http: 503, action: 'retry', meaning: 'The log could not store it; it is not stored.' },
-  unconfirmed: { http: 503, action: 'retry', meaning: 'It may be stored: repeat it with the same rid.' },
-  behind: { http: 503, action: 'retry', meaning: 'This node has not read the log that far yet.' },
-  overloaded: { http: 503, close: 4002, action: 'retry', meaning: 'The server has no room for this now.' },
-  user_changed: { http: 409, close: 4503, action: 'never', meaning: 'The credentials are those of another user.' },
-  unsupported: { http: 501, action: 'never', meaning: 'Part of the protocol that this server does not serve yet.' },
-  not_found: { http: 404, action: 'never', meaning: 'There is nothing at this path.' },
-  method_not_allowed: { http: 405, action: 'never', meaning: 'This path does not take that method.' },
-  slow_pong: { http: 408, close: 4003, action: 'retry', meaning: 'Two pings were not answered.' },
-  hello_timeout: { http: 408, close: 4004, action: 'retry', meaning: 'No successful hello in time.' },
-  disconnected: { http: 403, close: 4504, action: 'never', meaning: 'The server ended all connections of this user.' },
-  going_away: { http: 503, close: 4005, action: 'retry', meaning: 'The server is stopping; reconnect elsewhere.' },
-  internal: { http: 500, close: 4006, action: 'retry', meaning: 'A fault in the server; its log has the reference.' },
+  bad_frame: { http: 400, close: 4500, action: 'never' },
+  bad_cursor: { http: 400, action: 'never' },
+  too_large: { http: 413, action: 'never' },
+  unauthenticated: { http: 401, close: 4501, action: 'refresh' },
+  token_expired: { http: 401, close: 4001, action: 'refresh' },
+  forbidden: { http: 403, close: 4502, action: 'never' },
+  channel_unknown: { http: 404, action: 'never' },
+  channel_closed: { http: 410, action: 'never' },
+  invalid: { http: 422, action: 'never' },
+  conflict: { http: 409, action: 'never' },
+  limit_exceeded: { http: 400, action: 'never' },
+  rate_limited: { http: 429, action: 'retry' },
+  not_durable: { http: 503, action: 'retry' },
+  unconfirmed: { http: 503, action: 'retry' },
+  behind: { http: 503, action: 'retry' },
+  overloaded: { http: 503, close: 4002, action: 'retry' },
+  user_changed: { http: 409, close: 4503, action: 'never' },
+  unsupported: { http: 501, action: 'never' },
+  not_found: { http: 404, action: 'never' },
+  method_not_allowed: { http: 405, action: 'never' },
+  slow_pong: { http: 408, close: 4003, action: 'retry' },
+  hello_timeout: { http: 408, close: 4004, action: 'retry' },
+  disconnected: { http: 403, close: 4504, action: 'never' },
+  going_away: { http: 503, close: 4005, action: 'retry' },
+  internal: { http: 500, close: 4006, action: 'retry' },
 } as const satisfies Readonly<Record<string, CodeEntry>>;
 
 export type Code = keyof typeof codes;
+
+/**
+ * One sentence for people; the error's own message says more. Beside the table and not in it, so that bundles which need
+ * no documents leave the sentences out.
+ */
+export const codeMeanings: Readonly<Record<Code, string>> = {
+  bad_frame: 'The frame, query or body was not understood.',
+  bad_cursor: 'The cursor is not well-formed.',
+  too_large: 'The record, signal or body is over its limit.',
+  unauthenticated: 'No valid credentials were given.',
+  token_expired: 'The token has expired.',
+  forbidden: 'This identity may not do that here.',
+  channel_unknown: 'No such channel name or namespace.',
+  channel_closed: 'The channel is closed; nothing more can be appended.',
+  invalid: 'The payload does not fit the contract of its channel.',
+  conflict: 'The key was changed since the place named by `expect`.',
+  limit_exceeded: 'A limit on the number of things is reached.',
+  rate_limited: 'Too many in a short time.',
+  not_durable: 'The log could not store it; it is not stored.',
+  unconfirmed: 'It may be stored: repeat it with the same rid.',
+  behind: 'This node has not read the log that far yet.',
+  overloaded: 'The server has no room for this now.',
+  user_changed: 'The credentials are those of another user.',
+  unsupported: 'Part of the protocol that this server does not serve yet.',
+  not_found: 'There is nothing at this path.',
+  method_not_allowed: 'This path does not take that method.',
+  slow_pong: 'Two pings were not answered.',
+  hello_timeout: 'No successful hello in time.',
+  disconnected: 'The server ended all connections of this user.',
+  going_away: 'The server is stopping; reconnect elsewhere.',
+  internal: 'A fault in the server; its log has the reference.',
+};
 
 export function isCode(text: string): text is Code {
   return Object.hasOwn(codes, text);
