@@ -127,24 +127,22 @@ export class Wire {
     return (answer.json as { cursor: string }).cursor;
   }
 
-  /** Sends a body piece by piece and stops as soon as there is an answer: a server may refuse it unread. */
+  /**
+   * Announces a body and sends it only when there is no answer to that: a server that refuses it unread closes the
+   * connection, and what is still being written then may cost the answer.
+   */
   async upload(path: string, body: Uint8Array): Promise<Answer> {
     const url = this.#target(path);
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const headers = { ...this.#credentials(), 'Content-Type': 'application/json', 'Content-Length': body.length };
+    const request = send(url, { method: 'POST', agent: false, headers });
+    this.#ends.push(() => request.destroy());
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
-      const headers = { ...this.#credentials(), 'Content-Type': 'application/json', 'Content-Length': body.length };
-      const request = send(url, { method: 'POST', agent: false, headers }, resolve);
+      request.on('response', resolve);
       request.on('error', reject);
-      this.#ends.push(() => request.destroy());
-      let at = 0;
-      const more = (): void => {
-        if (at >= body.length) request.end();
-        else if (!request.destroyed) request.write(body.subarray(at, (at += 16 * 1024)), () => setImmediate(more));
-      };
-      request.flushHeaders();
-      request.on('response', () => (at = body.length));
-      setImmediate(more);
     });
+    request.flushHeaders();
+    await within(answered, 2_000, 'an answer to the headers').catch(() => request.end(body));
     const response = await within(answered, this.deadlineMs, 'an answer to the upload');
     const text = Buffer.concat(await Array.fromAsync(response as AsyncIterable<Buffer>)).toString('utf8');
     const type = response.headers['content-type'] ?? '';
