@@ -68,4 +68,9 @@ export const commands: readonly CommandEntry[] = [
     summary: 'Shows every setting and where it comes from.',
     load: async () => (await import('./config-print.ts')).command,
   },
+  {
+    name: 'doctor',
+    summary: 'Looks for what makes a server slow, lossy or unreachable.',
+    load: async () => (await import('./doctor.ts')).command,
+  },
 ];

@@ -20,7 +20,7 @@ export function watchProcess(metrics: Metrics, folder?: string): () => void {
   metrics.processStart.of().value = Math.round((Date.now() - process.uptime() * 1000) / 1000);
   metrics.onScrape(() => {
     const { user, system } = process.cpuUsage();
-    const { rss, heapUsed, external } = process.memoryUsage();
+    const { rss, heapUsed, external } = memoryUsage();
     metrics.processCpu.of().value = (user + system) / 1e6;
     metrics.processMemory.of().value = rss;
     metrics.processFds.of().value = openDescriptors();
@@ -38,6 +38,15 @@ export function watchProcess(metrics: Metrics, folder?: string): () => void {
 /** The histogram has the time between two wakings, in nanoseconds; what exceeds the resolution is delay. */
 function lagSeconds(ns: number): number {
   return Number.isFinite(ns) ? Math.max(0, ns / 1e9 - RESOLUTION_MS / 1e3) : 0;
+}
+
+/** Reads a file of the system, for which there may be no descriptor. */
+function memoryUsage(): Pick<NodeJS.MemoryUsage, 'rss' | 'heapUsed' | 'external'> {
+  try {
+    return process.memoryUsage();
+  } catch {
+    return { rss: Number.NaN, heapUsed: Number.NaN, external: Number.NaN };
+  }
 }
 
 function diskFree(folder: string): number {
