@@ -73,4 +73,9 @@ export const commands: readonly CommandEntry[] = [
     summary: 'Looks for what makes a server slow, lossy or unreachable.',
     load: async () => (await import('./doctor.ts')).command,
   },
+  {
+    name: 'bench',
+    summary: 'Puts a small load on a server and measures it.',
+    load: async () => (await import('./bench.ts')).command,
+  },
 ];
