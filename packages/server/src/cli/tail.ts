@@ -15,7 +15,7 @@ import { TailReading } from './tail-reading.ts';
 export const command = defineCommand({
   usage: 'tail CHANNEL…',
   about:
-    'Prints records as they come, after those behind --from. Reconnects by itself and says so; what is missing is said as a gap.\nA lost server that was never reached ends it with exit code 4.',
+    'Prints records as they come, after those behind --from. Reconnects by itself and says so; what is missing is said as a gap.\nWhere no server answers at the start it ends with exit code 4.',
   flags: {
     from: {
       kind: 'text',
