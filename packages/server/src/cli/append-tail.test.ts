@@ -238,3 +238,19 @@ describe('what a server refuses', () => {
     }
   });
 });
+
+test('what is printed to a full disk is a failure, and to whoever has left is none', async (t) => {
+  const { environment } = await startServer(t, { data: await temporaryFolder(t) });
+  await runCli(t, ['append', 'a:1', '{{n}}', '--count', '900'], { environment });
+  const tail = ['tail', 'a:1', '--from', 'oldest', '--until-live'];
+  const full = await runCli(t, tail, { environment, shell: 'exec > /dev/full;' });
+  assert.equal(full.exitCode, exitCodes.failed);
+  assert.match(full.stderr, /error: stdout cannot be written: ENOSPC/);
+  const left = new CliProcess(t, ['tail', 'a:1', '--from', 'oldest', '--count', '900'], { environment });
+  await left.line('stderr', /following/);
+  left.child.stdout?.destroy();
+  assert.equal((await left.finished()).exitCode, exitCodes.ok);
+  const state = await runCli(t, [...tail, '--state', '/no/such/folder/places.json'], { environment });
+  assert.equal(state.exitCode, exitCodes.failed);
+  assert.match(state.stderr, /--state: \/no\/such\/folder\/places\.json cannot be written/);
+});

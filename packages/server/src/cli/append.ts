@@ -48,8 +48,8 @@ export const command = defineCommand({
     if (id !== undefined && !isRid(id)) throw usageError('--id: 1–64 printable ASCII characters are allowed');
     if (id !== undefined && (count ?? 1) > 1) throw usageError('--id is the id of one record; --count makes several');
     const appends = readAppends(io, positionals[1], flags);
-    const signal = endOnSignal();
     const access = await reachServer(io, flags);
+    const signal = endOnSignal();
     const client = access.client(flags.transport);
     const run = new AppendRun({
       io,

@@ -60,8 +60,8 @@ export const command = defineCommand({
       rate: rate ?? preset.rate,
       ...{ bytes: size, warmupMs: warmup, forMs: flags.for },
     };
-    const signal = endOnSignal();
     const access = await reachServer(io, flags);
+    const signal = endOnSignal();
     if (!flags.json) say(io, `${describeLoad(load)} on ${channel} at ${access.url}`);
     const result = await new LoadRun({ access, channel, load, timeoutMs: timeout, signal }).run();
     if (signal.aborted) return exitCodes.interrupted;

@@ -4,7 +4,7 @@
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { parseCursor } from '@tideway/protocol';
-import { usageError } from './exit-codes.ts';
+import { CliError, exitCodes, usageError } from './exit-codes.ts';
 
 const WRITE_EVERY_MS = 100;
 
@@ -12,6 +12,7 @@ export class PlaceFile {
   readonly #path: string;
   readonly #places: Record<string, string>;
   #timer: NodeJS.Timeout | undefined;
+  #failure: CliError | undefined;
 
   /** @throws CliError (usage) when the file holds something else */
   constructor(path: string) {
@@ -23,19 +24,34 @@ export class PlaceFile {
     return this.#places[channel];
   }
 
+  /** @throws CliError when the file could not be written: going on would promise what is not kept */
   set(channel: string, cursor: string): void {
+    if (this.#failure !== undefined) throw this.#failure;
     this.#places[channel] = cursor;
-    this.#timer ??= setTimeout(() => this.write(), WRITE_EVERY_MS);
+    this.#timer ??= setTimeout(() => this.#write(), WRITE_EVERY_MS);
+  }
+
+  /** Writes what is not written yet. @throws CliError when that is not possible */
+  flush(): void {
+    this.#write();
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** Replaces the file in one step: a crash leaves the old one or the new one. */
-  write(): void {
+  #write(): void {
     if (this.#timer === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const next = `${this.#path}.next`;
-    writeFileSync(next, `${JSON.stringify(this.#places)}\n`);
-    renameSync(next, this.#path);
+    try {
+      writeFileSync(next, `${JSON.stringify(this.#places)}\n`);
+      renameSync(next, this.#path);
+    } catch (error) {
+      this.#failure = new CliError(
+        exitCodes.failed,
+        `--state: ${this.#path} cannot be written: ${(error as Error).message}`,
+      );
+    }
   }
 }
 

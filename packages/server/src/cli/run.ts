@@ -20,8 +20,11 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
 /** Runs the command line of this process and ends it. */
 export async function runProcess(argv: readonly string[]): Promise<void> {
   const io = processIo;
-  // Whoever reads a pipe may leave before its end: `tideway tail … | head -1` is no failure.
-  io.stdout.on('error', () => process.exit(exitCodes.ok));
+  io.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // Whoever reads a pipe may leave before its end: `tideway tail … | head -1` is no failure.
+    if (error.code === 'EPIPE') process.exit(exitCodes.ok);
+    process.exit(complain(io, new CliError(exitCodes.failed, `stdout cannot be written: ${error.message}`)));
+  });
   io.stderr.on('error', () => {});
   const exitCode = await run(argv, io);
   await Promise.all([flushed(io.stdout), flushed(io.stderr)]);

@@ -7,7 +7,7 @@ import type { Io } from './io.ts';
 export async function signingSecret(io: Io, isOnStdin: boolean): Promise<string> {
   const secret = isOnStdin
     ? await text(io.stdin)
-    : (io.environment['TIDEWAY_SECRET'] ?? io.environment['TIDEWAY_AUTH_JWT_SECRET'] ?? '');
+    : io.environment['TIDEWAY_SECRET'] || (io.environment['TIDEWAY_AUTH_JWT_SECRET'] ?? '');
   const trimmed = secret.includes('-----BEGIN') ? secret : secret.replace(/\r?\n$/, '');
   if (trimmed === '') {
     throw usageError(

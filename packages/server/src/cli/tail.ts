@@ -57,8 +57,8 @@ export const command = defineCommand({
     const places = flags.state === undefined ? undefined : new PlaceFile(flags.state);
     const proof = flags.verify ? new ReadingProof(channels) : undefined;
     const fromOf = (channel: string): string => places?.of(channel) ?? from;
-    const signal = endOnSignal();
     const access = await reachServer(io, flags);
+    const signal = endOnSignal();
     const lines = flags.json ? jsonLines(io) : textLines(io, channels.length > 1);
     const isResumed = channels.some((channel) => places?.of(channel) !== undefined);
     await lines.notice({ type: 'following', channels, from: isResumed ? 'their places' : from, url: access.url });
@@ -78,7 +78,7 @@ export const command = defineCommand({
       if (end === 'closed' && !flags.json) say(io, '— closed: nothing more will come —');
     } finally {
       client.close();
-      places?.write();
+      places?.flush();
     }
     const isProven = proof === undefined || (await tellProof(io, proof, flags.json));
     if (!isProven) return exitCodes.checkFailed;

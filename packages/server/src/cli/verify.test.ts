@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
 import { describe, test, type TestContext } from 'node:test';
 import { exitCodes } from './exit-codes.ts';
-import { runCli, startServer, temporaryFolder, type RunningServer } from './testing/cli-rig.ts';
+import { runCli, runHere, startServer, temporaryFolder, type RunningServer } from './testing/cli-rig.ts';
 
 interface Page {
   records: { cursor: string; prev: string; data: unknown }[];
@@ -48,30 +48,30 @@ describe('verify', () => {
       environment: { TIDEWAY_NAMESPACES: JSON.stringify({ a: { retention: { records: 5_000 } } }) },
     });
     await runCli(t, ['append', 'a:1', '{{n}}', '--count', '2500'], server);
-    const { exitCode, stdout } = await runCli(t, ['verify', 'a:1'], server);
+    const { exitCode, stdout } = await runHere(['verify', 'a:1'], server);
     assert.equal(exitCode, exitCodes.ok);
     const [, order] = /^✓ a:1: 2,500 records, chain unbroken, 0 gaps, order ([0-9a-f]{16}) from \S+ to \S+\n$/.exec(
       stdout,
     ) as unknown as [string, string];
     const tail = await runCli(t, ['tail', 'a:1', '--from', 'oldest', '--until-live', '--verify'], server);
     assert.match(tail.stderr, new RegExp(`order ${order} `));
-    const json = JSON.parse((await runCli(t, ['verify', 'a:1', '--json'], server)).stdout) as Record<string, unknown>;
+    const json = JSON.parse((await runHere(['verify', 'a:1', '--json'], server)).stdout) as Record<string, unknown>;
     assert.deepEqual([json['ok'], json['records'], json['order']], [true, 2_500, order]);
   });
 
   test('proves what lies behind a cursor, and an empty channel', async (t) => {
     const server = await serverWith(t, 3);
     const page = (await (await fetch(`${server.url}/v1/records?channel=a:1`)).json()) as Page;
-    const behind = await runCli(t, ['verify', 'a:1', '--from', page.records[0]?.cursor ?? ''], server);
+    const behind = await runHere(['verify', 'a:1', '--from', page.records[0]?.cursor ?? ''], server);
     assert.match(behind.stdout, /^✓ a:1: 2 records/);
-    assert.match((await runCli(t, ['verify', 'a:9'], server)).stdout, /^✓ a:9: 0 records, chain unbroken, 0 gaps\n$/);
+    assert.match((await runHere(['verify', 'a:9'], server)).stdout, /^✓ a:9: 0 records, chain unbroken, 0 gaps\n$/);
   });
 
   test('names the first break where a record is missing', async (t) => {
     const server = await serverWith(t, 20);
     const page = (await (await fetch(`${server.url}/v1/records?channel=a:1`)).json()) as Page;
     const url = await tamperingProxy(t, server.url, drop(7));
-    const { exitCode, stdout } = await runCli(t, ['verify', 'a:1', '--url', url], {});
+    const { exitCode, stdout } = await runHere(['verify', 'a:1', '--url', url], {});
     assert.equal(exitCode, exitCodes.checkFailed);
     assert.match(stdout, /^✗ a:1: 19 records, 0 gaps; the first break \(undeclared-gap\): /);
     assert.ok(stdout.includes(page.records[6]?.cursor ?? '?'), 'it names the cursor of the missing record');
@@ -98,7 +98,7 @@ describe('verify', () => {
     test(`finds a record that ${name}`, async (t) => {
       const server = await serverWith(t, 10);
       const url = await tamperingProxy(t, server.url, change);
-      const { exitCode, stdout } = await runCli(t, ['verify', 'a:1', '--url', url]);
+      const { exitCode, stdout } = await runHere(['verify', 'a:1', '--url', url]);
       assert.equal(exitCode, exitCodes.checkFailed, stdout);
       assert.match(stdout, kind);
     });
@@ -108,7 +108,7 @@ describe('verify', () => {
     const server = await serverWith(t, 10);
     const page = (await (await fetch(`${server.url}/v1/records?channel=a:1`)).json()) as Page;
     const against = async (change: (page: Page) => void) =>
-      runCli(t, ['verify', 'a:1', '--against', await tamperingProxy(t, server.url, change)], server);
+      runHere(['verify', 'a:1', '--against', await tamperingProxy(t, server.url, change)], server);
     const same = await against(() => {});
     assert.equal(same.exitCode, exitCodes.ok);
     assert.match(same.stdout, /✓ both hold the same 10 records/);
@@ -132,7 +132,7 @@ describe('verify', () => {
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     t.after(() => other.close());
     const url = `http://127.0.0.1:${(other.address() as { readonly port: number }).port}`;
-    const { exitCode, stderr } = await runCli(t, ['verify', 'a:1', '--url', url]);
+    const { exitCode, stderr } = await runHere(['verify', 'a:1', '--url', url]);
     assert.equal(exitCode, exitCodes.unreachable);
     assert.match(stderr, /is no Tideway server/);
   });
