@@ -51,9 +51,9 @@ export function anchors(page: string): Set<string> {
 
 /** The rows of the table under a heading, without its head: the text of each cell. */
 export function tableUnder(page: string, heading: string): string[][] {
-  const at = page.indexOf(`\n${heading}\n`);
+  const at = `\n${page}`.indexOf(`\n${heading}\n`);
   if (at < 0) throw new Error(`the page has no heading "${heading}"`);
-  const lines = page.slice(at + heading.length + 2).split('\n');
+  const lines = page.slice(at + heading.length + 1).split('\n');
   const first = lines.findIndex((line) => line.startsWith('|'));
   const end = lines.findIndex((line, n) => n > first && !line.startsWith('|'));
   return lines.slice(first + 2, end < 0 ? undefined : end).map(cells);
