@@ -78,6 +78,10 @@ test('the README’s figures are those of the newest recorded run', (t) => {
     return;
   }
   const newest = newestResults();
-  assert.ok(newest, 'the README has figures, but no run is recorded in bench/results');
+  if (newest === undefined) {
+    const why = 'the README has figures, but no run is recorded in bench/results';
+    assert.match(readme, /<!-- figures -->\s*<!-- \/figures -->/, why);
+    return;
+  }
   assert.equal(readme, withFigures(readme, newest), 'node bench/readme-figures.ts writes them');
 });
