@@ -1,8 +1,8 @@
 /** Runs the programs that documents and examples show, in folders and processes of their own, and reads what they say. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
 
 const root = join(import.meta.dirname, '../..');
@@ -17,6 +17,12 @@ export function projectFolder(t: Pick<TestContext, 'after'>): string {
   return folder;
 }
 
+/** Where a program of this name is; the places of servers included, which not everybody's PATH has. */
+export function findProgram(name: string): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
+}
+
 /** A running program; ended with the test at the latest. */
 export class Program {
   readonly #child: ChildProcess;
@@ -29,8 +35,11 @@ export class Program {
     folder: string,
     args: readonly string[],
     environment: Readonly<Record<string, string>> = {},
+    /** Another program than this Node. */
+    executable?: string,
   ) {
-    const child = spawn(process.execPath, ['--conditions=tideway-source', ...args], {
+    const nodeArgs = executable === undefined ? ['--conditions=tideway-source'] : [];
+    const child = spawn(executable ?? process.execPath, [...nodeArgs, ...args], {
       cwd: folder,
       env: { ...process.env, NODE_TEST_CONTEXT: '', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],

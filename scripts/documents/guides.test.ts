@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { execFile, execFileSync } from 'node:child_process';
+import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { EventSource } from 'eventsource';
+import { createServer } from 'tideway';
+import { blockNamed, codeBlocks } from './markdown.ts';
+import { Program, projectFolder } from './programs.ts';
+
+const root = join(import.meta.dirname, '../..');
+const run = promisify(execFile);
+const cli = join(root, 'packages/server/src/cli/main.ts');
+const read = (name: string): string => readFileSync(join(root, 'docs/guides', `${name}.md`), 'utf8');
+
+/** A server on which the guides' channels are open to all. */
+async function start(t: TestContext): Promise<string> {
+  const anyone = { subscribe: 'anyone', append: 'anyone', history: 'anyone' } as const;
+  const server = await createServer({ log: 'memory:', namespaces: { news: anyone }, logger: () => {} });
+  t.after(() => server.close({ drainMs: 0 }));
+  return (await server.listen({ port: 0 })).url;
+}
+
+/** Runs a page's block as a module. */
+async function load(t: TestContext, page: string, name: string): Promise<unknown> {
+  const file = join(projectFolder(t), name);
+  writeFileSync(file, blockNamed(page, name));
+  return await import(pathToFileURL(file).href);
+}
+
+async function append(url: string, data: object): Promise<void> {
+  const answer = await fetch(`${url}/v1/records?channel=news:sport`, { method: 'POST', body: JSON.stringify(data) });
+  assert.equal(answer.status, 201);
+}
+
+test('chat in ten minutes shows the files of examples/chat, each as it is', () => {
+  const shown = codeBlocks(read('chat-in-ten-minutes')).filter(({ language }) => language !== 'sh');
+  const files = ['contract.ts', 'server.ts', 'index.html', 'client.ts'];
+  assert.deepEqual(
+    shown.map(({ code }) => code),
+    files.map((file) => readFileSync(join(root, 'examples/chat', file), 'utf8')),
+  );
+});
+
+test('publish from a back end: the key of the guide opens its server, and every command does what it says', async (t) => {
+  const guide = read('publish-from-a-back-end');
+  const folder = projectFolder(t);
+  writeFileSync(join(folder, 'tideway.config.ts'), blockNamed(guide, 'tideway.config.ts'));
+  const { stdout, stderr } = await run(process.execPath, [
+    '--conditions=tideway-source',
+    cli,
+    'token',
+    'key',
+    '--name',
+    'newsroom',
+  ]);
+  const KEY = stdout.trim();
+  const sha256 = /[0-9a-f]{64}/.exec(stderr)?.[0] ?? '';
+  const server = new Program(t, folder, [cli, 'serve', '--port', '0', '--json'], { NEWSROOM_SHA256: sha256 });
+  const [, URL = ''] = await server.says(/"url":"([^"]+)"/);
+  const environment = { ...process.env, URL, KEY };
+
+  const commands = codeBlocks(guide).filter(({ language, code }) => language === 'sh' && code.includes('curl'));
+  assert.ok(commands.length >= 5);
+  for (const { code } of commands) {
+    const answer = await run('sh', ['-c', code], { env: environment });
+    assert.match(answer.stdout, /"cursor":/, code);
+    assert.doesNotMatch(answer.stdout, /"code"/, code);
+    const refused = await run('sh', ['-c', code], { env: { ...environment, KEY: `${KEY.slice(0, -1)}!` } });
+    assert.match(refused.stdout, /"unauthenticated"/, code);
+  }
+  const again = commands.find(({ code }) => code.includes('Idempotency-Key'));
+  assert.ok(again);
+  assert.match((await run('sh', ['-c', again.code], { env: environment })).stdout, /"duplicate":true/);
+
+  writeFileSync(join(folder, 'publish.ts'), blockNamed(guide, 'publish.ts'));
+  await new Program(t, folder, ['publish.ts'], { URL, KEY }).says(/^stored at \S+$/m);
+  const page = await fetch(`${URL}/v1/records?channel=news:sport`);
+  const { records } = (await page.json()) as { records: { data: { headline: string } }[] };
+  assert.deepEqual(
+    records.map(({ data }) => data.headline),
+    ['It works', '2:1', '3:1', 'From Node'],
+  );
+});
+
+test('WebSocket or SSE: the SDK, EventSource, frames by hand and plain HTTP read the same records', async (t) => {
+  const guide = read('websocket-or-sse');
+  const url = await start(t);
+  await append(url, { headline: 'first' });
+
+  process.env['URL'] = url;
+  const { client } = (await load(t, guide, 'sdk.ts')) as { client: import('@tideway/client').Client };
+  t.after(() => client.close());
+  const reader = client.channel('news:sport').read({ from: 'oldest', onGap: 'throw' });
+  assert.deepEqual((await reader.next()).value?.data, { headline: 'first' });
+
+  Object.assign(globalThis, { EventSource });
+  t.after(() => Reflect.deleteProperty(globalThis, 'EventSource'));
+  const { follow } = (await load(t, guide, 'feed.ts')) as {
+    follow: (url: string, onRecord: (data: unknown) => void) => EventSource;
+  };
+  const fed = Promise.withResolvers<unknown>();
+  const events = follow(url, fed.resolve);
+  t.after(() => events.close());
+  assert.deepEqual(await fed.promise, { headline: 'first' });
+
+  const { talk } = (await load(t, guide, 'frames.ts')) as {
+    talk: (url: string, onMessage: (header: { op: string }, payload: string) => void) => WebSocket;
+  };
+  const heard: string[] = [];
+  const byHand = Promise.withResolvers<void>();
+  const socket = talk(url, ({ op }, payload) => {
+    heard.push(payload === '' ? op : `${op} ${payload}`);
+    if (payload.includes('by hand')) byHand.resolve();
+  });
+  t.after(() => socket.close());
+  await byHand.promise;
+  assert.deepEqual(heard, ['ok', 'ok', 'record {"headline":"first"}', 'ok', 'record {"headline":"by hand"}']);
+
+  const loop = codeBlocks(guide).find(({ language }) => language === 'sh')?.code ?? '';
+  const following = run('sh', ['-c', loop], { env: { ...process.env, URL: url } });
+  const { promise: waiting, resolve } = Promise.withResolvers<void>();
+  following.child.stdout?.once('data', () => resolve());
+  await waiting;
+  await append(url, { headline: 'third' });
+  const pages = (await following).stdout.trim().split('\n');
+  assert.equal(pages.length, 2);
+  assert.deepEqual(
+    pages.map((page) => (JSON.parse(page) as { records: { data: object }[] }).records.map(({ data }) => data)),
+    [[{ headline: 'first' }, { headline: 'by hand' }], [{ headline: 'third' }]],
+  );
+});
+
+test('every commands’ name and flag that a page shows is one of the command line', async () => {
+  const pages = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/guides/*.md', { cwd: root })];
+  const shown = pages.flatMap((page) =>
+    codeBlocks(readFileSync(join(root, page), 'utf8'))
+      .filter(({ language }) => language === 'sh')
+      .flatMap(({ code }) => [...code.matchAll(/npm run (?:-s )?tideway -- ([^\n]*)/g)].map(([, call = '']) => call)),
+  );
+  assert.ok(shown.length >= 3);
+  for (const call of shown) {
+    const words = call.split(' ');
+    const end = words.findIndex((word) => word.startsWith('-'));
+    const { stdout } = await run(process.execPath, [
+      '--conditions=tideway-source',
+      cli,
+      ...words.slice(0, end < 0 ? undefined : end),
+      '--help',
+    ]);
+    for (const flag of words.filter((word) => word.startsWith('--')))
+      assert.ok(stdout.includes(flag), `${call}: ${flag}`);
+  }
+});
+
+test('the TypeScript of every page compiles as strictly as the sources do', (t) => {
+  const folder = projectFolder(t);
+  let count = 0;
+  for (const page of ['README.md', ...globSync('docs/guides/*.md', { cwd: root })]) {
+    const home = join(folder, basename(page, '.md'));
+    for (const { language, name, code } of codeBlocks(readFileSync(join(root, page), 'utf8'))) {
+      if (language !== 'ts' || name === undefined) continue;
+      mkdirSync(home, { recursive: true });
+      writeFileSync(join(home, name), code);
+      count++;
+    }
+  }
+  assert.ok(count >= 10, String(count));
+  const { compilerOptions } = JSON.parse(readFileSync(join(root, 'tsconfig.json'), 'utf8')) as {
+    compilerOptions: object;
+  };
+  writeFileSync(
+    join(folder, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions: { ...compilerOptions, moduleDetection: 'force' }, include: ['*/*.ts'] }),
+  );
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  let said = '';
+  try {
+    execFileSync(process.execPath, [tsc, '-p', folder], { cwd: folder, encoding: 'utf8' });
+  } catch (error) {
+    said = String((error as { readonly stdout?: unknown }).stdout);
+  }
+  assert.equal(said, '');
+});
