@@ -2,12 +2,14 @@
  * Appends over `POST /v1/batch` (HTTP-4): one request at a time, and what has gathered meanwhile is the next (CLI-5).
  * Answers as a WebSocket would, with go-back-N per channel (APP-3).
  */
-import { type ClientFrame, type ItemError, limits, type ServerFrame, TidewayError } from '@tideway/protocol';
+import { type ClientFrame, type ItemError, type ServerFrame, TidewayError } from '@tideway/protocol';
 import { itemErrorOf, type Payload } from './link.ts';
 import { toBase64 } from './payload.ts';
 
-/** One batch takes no more than this, in base64 and headers well below what the server reads. */
+/** A batch takes no more than this: in base64, with headers, well below what a server reads (LIM-1). */
 const BATCH_LENGTH_MAX = 1024 * 1024;
+/** What an item weighs beside its payload: so much that 1 MiB is less than the 1,000 items a server takes (HTTP-4). */
+const ITEM_LENGTH = 1_100;
 
 type AppendFrame = Extract<ClientFrame, { op: 'append' }>;
 type Result = { readonly cursor: string; readonly duplicate?: boolean } | ItemError;
@@ -71,11 +73,11 @@ export class BatchSender {
         this.#answer(item, broken);
         continue;
       }
-      if (batch.length > 0 && (batch.length === limits.batchItems || length + item.payload.length > BATCH_LENGTH_MAX)) {
+      if (batch.length > 0 && length + ITEM_LENGTH + item.payload.length > BATCH_LENGTH_MAX) {
         this.#items = [...items.slice(index), ...this.#items];
         break;
       }
-      length += item.payload.length;
+      length += ITEM_LENGTH + item.payload.length;
       batch.push(item);
     }
     return batch;

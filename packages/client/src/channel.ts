@@ -3,7 +3,6 @@
  */
 import {
   isRid,
-  limits,
   type SchemaIssue,
   type StandardSchema,
   describeIssues,
@@ -15,6 +14,7 @@ import { callUser, randomId } from './env.ts';
 import { readHistory } from './history.ts';
 import { isLargerThan, type Payload } from './link.ts';
 import { decodePayload, encodePayload } from './payload.ts';
+import type { SignalListener } from './subscription.ts';
 import { AppendReceipt, type Receipt } from './receipt.ts';
 import { RecordReader } from './reader.ts';
 import type {
@@ -26,6 +26,9 @@ import type {
   ReadOptions,
 } from './record.ts';
 import { type Stoppable, stoppable } from './stoppable.ts';
+
+/** LIM-1. Checked here, because a message that is far too large would end the connection. */
+const SIGNAL_BYTES_MAX = 16 * 1024;
 
 export interface AppendOptions {
   /** The newest record of a key is the one that counts; ≤ 128 bytes. */
@@ -82,17 +85,10 @@ export class LiveChannel implements Channel {
   }
 
   append(data: unknown, options: AppendOptions = {}): Receipt {
-    const { key, expect, trace, rid = randomId(this.#core.env) } = options;
+    const rid = options.rid ?? randomId(this.#core.env);
     try {
       if (!isRid(rid)) throw new TidewayError('bad_frame', `rid must be 1–64 printable ASCII characters`);
-      return this.#core.outbox.add({
-        rid,
-        channel: this.name,
-        payload: encodePayload(data),
-        ...(key === undefined ? {} : { key }),
-        ...(expect === undefined ? {} : { expect }),
-        ...(trace === undefined ? {} : { trace }),
-      });
+      return this.#core.outbox.add({ ...options, rid, channel: this.name, payload: encodePayload(data) });
     } catch (error) {
       if (!(error instanceof TidewayError)) throw error;
       const receipt = new AppendReceipt(rid);
@@ -104,19 +100,10 @@ export class LiveChannel implements Channel {
   signal(data: unknown, options: { readonly key?: string; readonly to?: string } = {}): void {
     try {
       const payload = encodePayload(data);
-      if (isLargerThan(payload, limits.signalBytes)) {
-        throw new TidewayError('too_large', `a signal holds at most ${limits.signalBytes} bytes`);
+      if (isLargerThan(payload, SIGNAL_BYTES_MAX)) {
+        throw new TidewayError('too_large', `a signal holds at most ${SIGNAL_BYTES_MAX} bytes`);
       }
-      const { key, to } = options;
-      this.#core.connection.send(
-        {
-          op: 'signal',
-          channel: this.name,
-          ...(key === undefined ? {} : { key }),
-          ...(to === undefined ? {} : { to }),
-        },
-        payload,
-      );
+      this.#core.connection.send({ ...options, op: 'signal', channel: this.name }, payload);
     } catch (error) {
       this.#core.report(error);
     }
@@ -124,15 +111,8 @@ export class LiveChannel implements Channel {
 
   onSignal(onSignal: (signal: ChannelSignal) => void): Stoppable {
     const { subscriptions } = this.#core;
-    const listener = ({ user, key }: { readonly user?: string; readonly key?: string }, payload: Payload | undefined) =>
-      callUser(this.#core.report, () =>
-        onSignal({
-          channel: this.name,
-          ...(user === undefined ? {} : { user }),
-          ...(key === undefined ? {} : { key }),
-          data: this.#parse(payload ?? 'null'),
-        }),
-      );
+    const listener: SignalListener = ({ op: _op, ...signal }, payload = 'null') =>
+      callUser(this.#core.report, () => onSignal({ ...signal, data: this.#parse(payload) }));
     const subscription = subscriptions.of(this.name);
     subscription.listen(listener);
     return stoppable(() => subscription.unlisten(listener));

@@ -4,16 +4,13 @@
  * business of those who hear its events.
  */
 import {
-  type AnnouncedLimits,
   type ClientFrame,
   codeOfClose,
   codes,
   type HelloOk,
   isFinalClose,
-  limits,
   type ServerFrame,
   TidewayError,
-  timing,
 } from '@tideway/protocol';
 import type { Credentials } from './credentials.ts';
 import { type Env, randomFraction } from './env.ts';
@@ -23,8 +20,8 @@ import { Silence } from './silence.ts';
 import { TokenRenewal } from './token-renewal.ts';
 import type { Transports } from './transports.ts';
 
-/** How long a link may take from its start to the answer of `hello`. */
-const OPEN_MS = timing.helloMs;
+/** How long a link may take from its start to the answer of `hello`: a server waits no longer either (HEL-3). */
+const OPEN_MS = 10_000;
 /** Silence that is longer than the server's ping interval by this means that it is gone. */
 const SILENCE_MS = 10_000;
 /** A session that lived so long makes earlier failures forgotten. */
@@ -72,7 +69,6 @@ export class Connection {
   #phase: Phase = 'stopped';
   #link: Link | undefined;
   #isOpen = false;
-  #limits: AnnouncedLimits = { ...limits, ridWindowMs: Infinity };
   #isLogDown = false;
   #nextId = 1;
   readonly #requests = new Map<number, (answer: Answer) => void>();
@@ -109,11 +105,6 @@ export class Connection {
   /** True while frames can be sent, be it only behind a `hello` that has no answer yet. */
   get isOpen(): boolean {
     return this.#isOpen;
-  }
-
-  /** The server's, or the protocol's own before it has said any. */
-  get limits(): AnnouncedLimits {
-    return this.#limits;
   }
 
   /** Connects now, whatever it was waiting for. */
@@ -201,7 +192,6 @@ export class Connection {
 
   #onHello(hello: HelloOk): void {
     this.#cancelTimer();
-    this.#limits = hello.limits;
     this.#liveSinceMs = this.#env.monotonicMs();
     this.#phase = 'live';
     this.#silence.watch(hello.pingMs + SILENCE_MS);

@@ -236,7 +236,7 @@ export class Outbox {
   #send(lane: Lane, held: Held): void {
     const sending = ++this.#sendings;
     const restart = lane.isBroken ? { restart: true } : {};
-    const { channel, rid, key, expect, trace, payload } = held.entry;
+    const { payload, user: _user, sentMs: _sentMs, ...append } = held.entry;
     lane.isBroken = false;
     lane.sent++;
     this.#sentRecords++;
@@ -245,15 +245,7 @@ export class Outbox {
     held.sentSince ??= stampNow(this.#env);
     held.receipt.state = 'sent';
     this.#connection.request(
-      {
-        op: 'append',
-        channel,
-        rid,
-        ...(key === undefined ? {} : { key }),
-        ...(expect === undefined ? {} : { expect }),
-        ...(trace === undefined ? {} : { trace }),
-        ...restart,
-      },
+      { op: 'append', ...append, ...restart },
       (answer) => this.#onAnswer(lane, held, sending, answer),
       payload,
     );

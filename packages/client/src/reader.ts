@@ -143,17 +143,10 @@ export class RecordReader<Data> implements ChannelReader<Data> {
 }
 
 /** A record without what belongs to the frame. */
-export function recordOf(header: RecordHeader, data: unknown): ChannelRecord {
-  const { channel, cursor, prev, time, rid, user, key, trace } = header;
-  return {
-    channel,
-    cursor,
-    prev,
-    ...(time === undefined ? {} : { time }),
-    ...(rid === undefined ? {} : { rid }),
-    ...(user === undefined ? {} : { user }),
-    ...(key === undefined ? {} : { key }),
-    ...(trace === undefined ? {} : { trace }),
-    data,
-  };
+export function recordOf(
+  header: RecordHeader & { readonly op?: string; readonly encoding?: string },
+  data: unknown,
+): ChannelRecord {
+  const { op: _op, encoding: _encoding, ...record } = header;
+  return { ...record, data };
 }

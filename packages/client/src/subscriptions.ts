@@ -9,6 +9,8 @@ import type { Payload } from './link.ts';
 import { backoffMs } from './reconnect-delay.ts';
 import { Subscription, type SubscriptionOwner } from './subscription.ts';
 
+/** So many may stand in one frame (SUB-1). */
+const CHANNELS_PER_FRAME = 100;
 /** A channel that nobody reads is followed for so long: pages that change hands keep their subscription. */
 const LINGER_MS = 5_000;
 /** How often at most the server hears of gaps and duplicates. */
@@ -148,9 +150,8 @@ export class Subscriptions implements SubscriptionOwner {
       if (from !== undefined) asked.push({ subscription, item: { channel: subscription.channel, from } });
     }
     this.#wanting.clear();
-    const perFrame = this.#connection.limits.channelsPerFrame;
-    for (let at = 0; at < asked.length; at += perFrame) {
-      const part = asked.slice(at, at + perFrame);
+    for (let at = 0; at < asked.length; at += CHANNELS_PER_FRAME) {
+      const part = asked.slice(at, at + CHANNELS_PER_FRAME);
       const request = { op: 'subscribe', single: false, channels: part.map(({ item }) => item) } as const;
       this.#connection.request(request, (answer) => {
         for (const [index, { subscription }] of part.entries()) subscription.onAnswer(itemOf(answer, index));

@@ -4,8 +4,7 @@
 import type { Endpoints } from './endpoints.ts';
 import type { Env } from './env.ts';
 import type { Http } from './http.ts';
-import type { Link, LinkEvents } from './link.ts';
-import { SseLink } from './sse-link.ts';
+import { CLOSE_ABNORMAL, type Link, type LinkEvents } from './link.ts';
 import { openWebSocketLink } from './websocket-link.ts';
 
 export type TransportChoice = 'auto' | 'websocket' | 'sse';
@@ -39,8 +38,7 @@ export class Transports {
   }
 
   open(events: LinkEvents): Link {
-    const { env, http } = this.#options;
-    return this.#kind === 'sse' ? new SseLink(env, http, events) : this.#openSocket(events);
+    return this.#kind === 'sse' ? this.#openSse(events) : this.#openSocket(events);
   }
 
   /** A link ended before `hello` was answered. */
@@ -82,6 +80,29 @@ export class Transports {
       },
       onClose: () => this.#fallBack(),
     });
+  }
+
+  /** Loaded only where a network needs it, which few do: what every page loads stays small. */
+  #openSse(events: LinkEvents): Link {
+    const { env, http } = this.#options;
+    let link: Link | undefined;
+    let isClosed = false;
+    import('./sse-link.ts').then(
+      ({ SseLink }) => {
+        if (!isClosed) link = new SseLink(env, http, events);
+      },
+      () => {
+        if (!isClosed) events.onClose(CLOSE_ABNORMAL);
+      },
+    );
+    return {
+      send: (frame, payload) => link?.send(frame, payload),
+      probe: () => link?.probe(),
+      close() {
+        isClosed = true;
+        link?.close();
+      },
+    };
   }
 
   #openSocket(events: LinkEvents): Link {

@@ -104,7 +104,8 @@ async function appendIn(tab: Tab, port: number, data: readonly string[]): Promis
         const kept = rows.map(({ entry }) => entry.payload);
         return texts.every((text) => kept.includes(JSON.stringify(text)));
       };
-      while (!(await isKept())) await new Promise((resolve) => void setTimeout(resolve, 10));
+      // A store in another tab tells of nothing: it is looked at again with each frame the page draws.
+      while (!(await isKept())) await new Promise((resolve) => void requestAnimationFrame(resolve));
     },
     [`http://127.0.0.1:${port}`, data] as const,
   );

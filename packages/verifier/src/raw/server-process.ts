@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { within } from './deadline.ts';
 
 const MAIN = fileURLToPath(new URL('../../../server/src/cli/main.ts', import.meta.url));
+const LEASH = new URL('./leash.ts', import.meta.url).href;
 /** The server's last words that are kept for whoever asks why it ended. */
 const LINES_KEPT = 200;
 
@@ -51,7 +52,7 @@ export class ServerProcess {
       [
         '--conditions=tideway-source',
         '--disable-warning=ExperimentalWarning',
-        ...(preload === undefined ? [] : ['--import', preload.href]),
+        ...[LEASH, ...(preload === undefined ? [] : [preload.href])].flatMap((module) => ['--import', module]),
         ...[MAIN, 'dev', '--port', String(this.port), '--data', data, '--json', ...flags],
       ],
       { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, ...env } },

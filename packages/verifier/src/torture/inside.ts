@@ -104,6 +104,5 @@ process.on('message', (message: InsideMessage) => {
   isFull = message.diskFull ?? isFull;
   clockMs = message.clockMs ?? clockMs;
 });
-// Whoever started this is gone: nobody would stop it any more.
-process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+// Listening keeps the channel to the parent, and with it this process, alive unless it is taken back.
 process.channel?.unref();
