@@ -6,6 +6,9 @@ import type { Credentials } from './credentials.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { Env } from './env.ts';
 
+/** What to wait after a proxy's own error. */
+const FOREIGN_RETRY_MS = 1_000;
+
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
   /** From `/v1` on, with its query. */
@@ -72,8 +75,10 @@ async function errorOfResponse(response: Response): Promise<TidewayError> {
   } catch {
     // Not ours; told by its status below.
   }
-  return new TidewayError(
-    response.status === 401 ? 'unauthenticated' : 'internal',
-    `the server answered ${response.status}`,
-  );
+  const { status } = response;
+  // A proxy speaks for a server that is away for a moment: what it says can be tried again.
+  const retryMs = status >= 500 || status === 408 || status === 429 ? FOREIGN_RETRY_MS : undefined;
+  return new TidewayError(status === 401 ? 'unauthenticated' : 'internal', `the server answered ${status}`, {
+    retryMs,
+  });
 }

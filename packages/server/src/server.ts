@@ -295,7 +295,9 @@ export async function createServer<const C extends Contract = Contract>(
               },
         );
       const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-        if (request.url?.startsWith('/v1/ws') === true) front.upgrade(request, socket, head);
+        // Nobody else answers it either: refused, it does not stay open.
+        const isAlone = server.listenerCount('upgrade') === 1;
+        if (isAlone || request.url?.split('?')[0] === '/v1/ws') front.upgrade(request, socket, head);
       };
       server.removeAllListeners('request');
       server.on('request', onRequest);
