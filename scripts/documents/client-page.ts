@@ -50,7 +50,7 @@ export const sections: readonly { readonly title: string; readonly text: string;
     },
     {
       title: 'An outbox that outlives the page',
-      text: 'An append without answer is kept and sent again, once for all, until there is one. In memory it ends with the page or the process; in IndexedDB or a file it does not. `fileOutbox` comes from `@tideway/client/node`.',
+      text: 'An append without answer is kept and sent again, once for all, until there is one. In memory it ends with the page or the process; in IndexedDB or a file it does not. `indexedDbOutbox` comes from `@tideway/client/indexeddb`, `fileOutbox` from `@tideway/client/node`.',
       names: ['indexedDbOutbox', 'fileOutbox', 'OutboxStore', 'OutboxEntry'],
     },
     {
@@ -72,7 +72,7 @@ interface Found {
 
 /** The names that the package exports, types included. */
 export function exportedNames(): string[] {
-  return ['index', 'node'].flatMap((name) => {
+  return ['index', 'node', 'indexeddb'].flatMap((name) => {
     const text = readFileSync(join(root, 'packages/client/src', `${name}.ts`), 'utf8');
     return [...text.matchAll(/export (?:type )?\{([^}]*)\}/g)].flatMap(([, list = '']) =>
       list

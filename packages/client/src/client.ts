@@ -23,7 +23,7 @@ export interface FailedAppend {
   readonly error: TidewayError;
   readonly channel: string;
   readonly rid: string;
-  readonly key?: string;
+  readonly key: string | undefined;
   /** What was to be appended. */
   readonly data: unknown;
 }
@@ -32,6 +32,11 @@ export interface ClientEvents {
   appendFailed: FailedAppend;
   /** How many appends have no outcome yet. */
   unsaved: number;
+}
+
+/** All that a client tells. */
+interface Heard extends ClientEvents {
+  state: ClientState;
 }
 
 /** What `channel` takes beside the pattern: its parameters, where it has any. */
@@ -87,8 +92,8 @@ export class TidewayClient implements Client {
   readonly #contract: Contract | undefined;
   readonly #onClose: () => void;
   readonly #listener: CoreListener;
-  readonly #stateListeners = new Set<(state: ClientState) => void>();
-  readonly #eventListeners: { readonly [Name in keyof ClientEvents]: Set<(value: ClientEvents[Name]) => void> } = {
+  readonly #listeners: { readonly [Name in keyof Heard]: Set<(value: Heard[Name]) => void> } = {
+    state: new Set(),
     appendFailed: new Set(),
     unsaved: new Set(),
   };
@@ -100,16 +105,10 @@ export class TidewayClient implements Client {
     this.#onClose = options.onClose;
     this.#listener = {
       onError: options.onError,
-      onState: (state) => this.#tell(this.#stateListeners, state),
-      onUnsaved: (count) => this.#tell(this.#eventListeners.unsaved, count),
+      onState: (state) => this.#tell('state', state),
+      onUnsaved: (count) => this.#tell('unsaved', count),
       onAppendFailed: (error, { channel, rid, key, payload }) =>
-        this.#tell(this.#eventListeners.appendFailed, {
-          error,
-          channel,
-          rid,
-          ...(key === undefined ? {} : { key }),
-          data: decodePayload(payload),
-        }),
+        this.#tell('appendFailed', { error, channel, rid, key, data: decodePayload(payload) }),
     };
     core.listeners.add(this.#listener);
   }
@@ -137,11 +136,11 @@ export class TidewayClient implements Client {
   }
 
   onState(onState: (state: ClientState) => void): Stoppable {
-    return listen(this.#stateListeners, onState);
+    return this.#listen('state', onState);
   }
 
   on<Name extends keyof ClientEvents>(event: Name, onEvent: (value: ClientEvents[Name]) => void): Stoppable {
-    return listen(this.#eventListeners[event], onEvent);
+    return this.#listen(event, onEvent);
   }
 
   reconnect(): void {
@@ -155,12 +154,13 @@ export class TidewayClient implements Client {
     this.#core.listeners.delete(this.#listener);
   }
 
-  #tell<Value>(listeners: ReadonlySet<(value: Value) => void>, value: Value): void {
-    for (const listener of listeners) callUser(this.#core.report, () => listener(value));
+  #listen<Name extends keyof Heard>(event: Name, listener: (value: Heard[Name]) => void): Stoppable {
+    const listeners = this.#listeners[event];
+    listeners.add(listener);
+    return stoppable(() => listeners.delete(listener));
   }
-}
 
-function listen<Listener>(listeners: Set<Listener>, listener: Listener): Stoppable {
-  listeners.add(listener);
-  return stoppable(() => listeners.delete(listener));
+  #tell<Name extends keyof Heard>(event: Name, value: Heard[Name]): void {
+    for (const listener of this.#listeners[event]) callUser(this.#core.report, () => listener(value));
+  }
 }

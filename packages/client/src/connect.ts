@@ -49,13 +49,12 @@ export function connectIn(env: Env, options: ConnectOptions & { readonly contrac
   const endpoints = resolveEndpoints(url, env.baseUrl);
   const store = outbox === 'memory' ? undefined : outbox;
   const key = [env, endpoints.http, token, transport, store];
-  let entry: Shared | undefined;
-  for (const one of shared) if (one.key.every((part, index) => part === key[index])) entry = one;
-  if (entry === undefined) {
-    entry = { core: new Core({ env, endpoints, token, transport, outbox: store }), key, handles: 0 };
-    shared.add(entry);
-  }
-  const used = entry;
+  const used = [...shared].find((one) => one.key.every((part, index) => part === key[index])) ?? {
+    core: new Core({ env, endpoints, token, transport, outbox: store }),
+    key,
+    handles: 0,
+  };
+  shared.add(used);
   used.handles++;
   return new TidewayClient(used.core, {
     contract,

@@ -59,6 +59,8 @@ export interface ConnectionOptions {
 export type Phase = 'waiting' | 'opening' | 'live' | 'stopped';
 
 export class Connection {
+  /** So many may stand in one `subscribe`: the server's, or the protocol's own before it has said (LIM-1). */
+  channelsPerFrame = 100;
   readonly #env: Env;
   readonly #transports: Transports;
   readonly #credentials: Credentials;
@@ -117,7 +119,6 @@ export class Connection {
     this.#setPhase('stopped');
   }
 
-  /** Leaves this link and takes another. */
   restart(delayMs: number): void {
     this.#drop();
     this.#wait(delayMs);
@@ -180,7 +181,7 @@ export class Connection {
   #sayHello(token: string | undefined, isSecond: boolean): void {
     this.#isOpen = true;
     this.request(
-      { op: 'hello', instance: this.#instance, client: 'tideway-js/0.1', ...(token === undefined ? {} : { token }) },
+      { op: 'hello', instance: this.#instance, client: 'tideway-js/0.1', ...(token && { token }) },
       (answer) => {
         if (answer.op === 'error') this.#onHelloRefused(answer, isSecond);
         // An `ok` of `hello` has these members (HEL-2).
@@ -192,6 +193,7 @@ export class Connection {
 
   #onHello(hello: HelloOk): void {
     this.#cancelTimer();
+    this.channelsPerFrame = hello.limits.channelsPerFrame;
     this.#liveSinceMs = this.#env.monotonicMs();
     this.#phase = 'live';
     this.#silence.watch(hello.pingMs + SILENCE_MS);
@@ -244,7 +246,6 @@ export class Connection {
     if (codes[frame.code]?.action === 'never') this.#events.onError(this.#lastError);
   }
 
-  /** The link is gone. */
   #lost(close: number, atLeastMs = 0): void {
     const wasLive = this.#phase === 'live';
     const code = codeOfClose(close);

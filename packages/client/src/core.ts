@@ -60,9 +60,8 @@ export class Core {
     const { env, endpoints } = options;
     this.env = env;
     this.#credentials = new Credentials(env, options.token);
-    const instance = randomId(env);
-    this.instance = instance;
-    this.http = new Http(env, endpoints, this.#credentials, instance);
+    this.instance = randomId(env);
+    this.http = new Http(env, endpoints, this.#credentials, this.instance);
     this.#transports = new Transports({
       env,
       endpoints,
@@ -74,7 +73,7 @@ export class Core {
       env,
       transports: this.#transports,
       credentials: this.#credentials,
-      instance,
+      instance: this.instance,
       events: {
         onOpen: () => this.subscriptions.onOpen(),
         onSession: (hello) => this.outbox.onSession(hello),
@@ -149,7 +148,7 @@ export class Core {
 
   #onRefused(error: TidewayError, close: number): void {
     this.error = error;
-    if (close === 1002 || close === 1007 || close === 1009) this.outbox.failOldest(error);
+    if (close > 0 && close < 4000) this.outbox.failOldest(error);
     this.report(error);
   }
 

@@ -13,18 +13,18 @@ export interface Endpoints {
  * @throws TypeError when the text is no http, https, ws or wss URL, or is relative and there is no page it belongs to
  */
 export function resolveEndpoints(url: string, baseUrl: string | undefined): Endpoints {
-  let parsed: URL;
+  let parsed: URL | undefined;
   try {
     parsed = new URL(url, baseUrl);
   } catch {
+    // Said below.
+  }
+  const match = /^(?:http|ws)(s?):$/.exec(parsed?.protocol ?? '');
+  if (parsed === undefined || match === null) {
     throw new TypeError(
-      baseUrl === undefined
-        ? `url "${url}" names no server: outside a page give it whole, such as "http://localhost:7400"`
-        : `url "${url}" is not a URL`,
+      `url "${url}" names no server: it must begin with http:, https:, ws: or wss:, or stand in a page`,
     );
   }
-  const match = /^(?:http|ws)(s?):$/.exec(parsed.protocol);
-  if (match === null) throw new TypeError(`url "${url}" must begin with http:, https:, ws: or wss:`);
   const rest = `${match[1]}://${parsed.host}${parsed.pathname.replace(/\/+$/, '')}`;
   return { socket: `ws${rest}/v1/ws`, http: `http${rest}` };
 }

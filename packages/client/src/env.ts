@@ -48,8 +48,7 @@ export function callUser(report: (error: unknown) => void, callback: () => void)
 
 /** A random number in [0, 1), from 32 bits of the environment's randomness. */
 export function randomFraction(env: Env): number {
-  const bytes = env.randomBytes(4);
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) / 2 ** 32;
+  return env.randomBytes(4).reduce((sum, byte) => sum * 256 + byte, 0) / 2 ** 32;
 }
 
 /** A random id: 128 bits as 32 hexadecimal digits. */

@@ -1,5 +1,5 @@
 /**
- * Pages of a channel's history over `GET /v1/records` (PROTOCOL.md §4), forwards and backwards.
+ * Pages of a channel's history over `GET /v1/records` (HTTP-5), forwards and backwards.
  */
 import type { GapReason, RecordLine } from '@tideway/protocol';
 import type { Http } from './http.ts';
@@ -22,13 +22,11 @@ export async function readHistory(http: Http, channel: string, options: HistoryO
     if (value !== undefined) query.set(name, String(value));
   }
   const response = await http.request({ method: 'GET', path: `/v1/records?${query}` });
-  // The server's own answer (HTTP-3): it was made for this request and is not checked again.
-  const { records, first, next, end, gap } = (await response.json()) as PageBody;
+  // The server's own answer (HTTP-5): it was made for this request and is not checked again.
+  const { gap, ...page } = (await response.json()) as PageBody;
   return {
-    records: records.map((line) => recordOf(line, decodeLine(line))),
-    first,
-    next,
-    end,
-    ...(gap === undefined ? {} : { gap: { channel, ...gap } }),
+    ...page,
+    records: page.records.map((line) => recordOf(line, decodeLine(line))),
+    ...(gap && { gap: { channel, ...gap } }),
   };
 }

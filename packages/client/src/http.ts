@@ -1,10 +1,11 @@
 /**
- * One authorized HTTP request to the server, with another token where the first is refused (PROTOCOL.md §4).
+ * One authorized HTTP request to the server, with another token where the first is refused (HTTP-1).
  */
-import { codes, isCode, TidewayError } from '@tideway/protocol';
+import { codes, isCode, type ItemError, TidewayError } from '@tideway/protocol';
 import type { Credentials } from './credentials.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { Env } from './env.ts';
+import { errorOf } from './link.ts';
 
 /** What to wait after a proxy's own error. */
 const FOREIGN_RETRY_MS = 1_000;
@@ -50,7 +51,7 @@ export class Http {
       headers: {
         ...request.headers,
         'Tideway-Instance': this.#instance,
-        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+        ...(token && { Authorization: `Bearer ${token}` }),
       },
       // The bytes were made here or given by the application: they lie in no shared buffer.
       body: (request.body as string | Uint8Array<ArrayBuffer> | undefined) ?? null,
@@ -65,13 +66,8 @@ export class Http {
 async function errorOfResponse(response: Response): Promise<TidewayError> {
   const text = await response.text();
   try {
-    const { code, message, ref, retryMs } = (JSON.parse(text) as { error: Record<string, unknown> }).error;
-    if (typeof code === 'string' && isCode(code)) {
-      return new TidewayError(code, String(message), {
-        ref: typeof ref === 'string' ? ref : undefined,
-        retryMs: typeof retryMs === 'number' ? retryMs : undefined,
-      });
-    }
+    const { error } = JSON.parse(text) as { readonly error: ItemError };
+    if (isCode(error.code)) return errorOf(error);
   } catch {
     // Not ours; told by its status below.
   }

@@ -2,7 +2,6 @@
  * The public surface of `@tideway/client`, for browsers and Node.
  */
 export { type Code, contract, type Contract, type GapReason, TidewayError } from '@tideway/protocol';
-export { indexedDbOutbox } from './adapters/indexeddb-outbox.ts';
 export type { AppendOptions, Channel } from './channel.ts';
 export type { Client, ClientEvents, FailedAppend } from './client.ts';
 export { connect, type ConnectOptions } from './connect.ts';

@@ -35,12 +35,6 @@ export function isLargerThan(payload: Payload, bytesMax: number): boolean {
   return utf8.encode(payload).length > bytesMax;
 }
 
-/** An error as it stands in a list of answers. */
-export function itemErrorOf({ code, message, ref = '', retryMs }: TidewayError): ItemError & { readonly ref: string } {
-  return { code, message, ref, ...(retryMs === undefined ? {} : { retryMs }) };
-}
-
-export function errorOf(frame: Extract<ServerFrame, { op: 'error' }>): TidewayError {
-  const { code, message, ref, retryMs } = frame;
-  return new TidewayError(code, message, { ref, retryMs });
+export function errorOf(error: ItemError): TidewayError {
+  return new TidewayError(error.code, error.message, error);
 }

@@ -1,6 +1,6 @@
 /**
  * The appends that have no answer yet: kept in order, sent in order, sent again with the same rid on every new link and
- * after every retryable error, until each has exactly one outcome (APP-3 to APP-8: go-back-N per channel).
+ * after every retryable error, until each has exactly one outcome (APP-1 to APP-4: go-back-N per channel).
  */
 import { type HelloOk, TidewayError } from '@tideway/protocol';
 import type { Answer, Connection } from './connection.ts';
@@ -36,7 +36,7 @@ interface Lane {
   readonly channel: string;
   readonly held: Held[];
   sent: number;
-  /** The server refuses all until one says that it begins again (APP-6). */
+  /** The server refuses all until one says that it begins again (APP-3). */
   isBroken: boolean;
   failures: number;
   cancelRetry: (() => void) | undefined;
@@ -86,7 +86,7 @@ export class Outbox {
   add(entry: OutboxEntry): AppendReceipt {
     const receipt = new AppendReceipt(entry.rid);
     if (this.#count >= HELD_RECORDS_MAX || this.#bytes + entry.payload.length > HELD_BYTES_MAX) {
-      const message = `${this.#count} appends wait already; at most ${HELD_RECORDS_MAX} records or ${HELD_BYTES_MAX} bytes may`;
+      const message = `${this.#count} appends wait; at most ${HELD_RECORDS_MAX} records or ${HELD_BYTES_MAX} bytes may`;
       const error = new TidewayError('limit_exceeded', message);
       receipt.fail(error);
       this.#owner.onFailed(error, entry);
@@ -128,7 +128,7 @@ export class Outbox {
     }
   }
 
-  /** What was sent first can never be right (1002, 1007, 1009): it must not be sent again (BAD-4). */
+  /** What was sent first can never be right (1002, 1007, 1009): it must not be sent again (COD-3). */
   failOldest(error: TidewayError): void {
     let oldest: Held | undefined;
     for (const lane of this.#lanes.values()) {
@@ -227,7 +227,7 @@ export class Outbox {
       return new TidewayError('too_large', `the record for ${entry.channel} is larger than ${recordBytes} bytes`);
     }
     if (sentSince !== undefined && ageMs(this.#env, sentSince) >= ridWindowMs) {
-      const message = `the append to ${entry.channel} has had no answer for longer than the server knows its id again`;
+      const message = `no answer to the append to ${entry.channel} while the server knew its id`;
       return new TidewayError('unconfirmed', message);
     }
     return undefined;
@@ -245,7 +245,7 @@ export class Outbox {
     held.sentSince ??= stampNow(this.#env);
     held.receipt.state = 'sent';
     this.#connection.request(
-      { op: 'append', ...append, ...restart },
+      { ...append, ...restart, op: 'append' },
       (answer) => this.#onAnswer(lane, held, sending, answer),
       payload,
     );

@@ -11,13 +11,14 @@ export function encodePayload(data: unknown): Payload {
   // A copy: what the application does with its buffer afterwards is its own business.
   if (data instanceof Uint8Array) return data.slice();
   let text: string | undefined;
+  let cause: unknown;
   try {
     text = JSON.stringify(data);
-  } catch (cause) {
-    throw new TidewayError('invalid', 'the data cannot be written as JSON', { cause });
+  } catch (error) {
+    cause = error;
   }
-  if (text === undefined) throw new TidewayError('invalid', `${typeof data} is no JSON; for bytes give a Uint8Array`);
-  return text;
+  if (text !== undefined) return text;
+  throw new TidewayError('invalid', `this ${typeof data} is no JSON; for bytes give a Uint8Array`, { cause });
 }
 
 /**
@@ -34,10 +35,4 @@ export function decodeLine(line: RecordLine): unknown {
 
 export function fromBase64(text: string): Uint8Array {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-}
-
-export function toBase64(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return btoa(text);
 }

@@ -64,7 +64,7 @@ test('another history is a gap, and reading goes on in it (SUB-6, GAP-1)', async
   client.close();
 });
 
-test('a hole is asked for again three times, then it is a gap (CUR-7)', async () => {
+test('a hole is asked for again three times, then it is a gap (CUR-8)', async () => {
   const { world, server, connect } = createScene();
   const client = connect();
   const read = collect(client.channel('chat:1').read({ from: 'oldest', onGap: 'continue' }).items());

@@ -35,8 +35,9 @@ export class AppendReceipt extends Promise<Stored> implements Receipt {
   readonly #reject: (error: TidewayError) => void;
 
   constructor(rid: string) {
-    let resolve: (stored: Stored) => void = () => {};
-    let reject: (error: TidewayError) => void = () => {};
+    // The executor runs at once.
+    let resolve!: (stored: Stored) => void;
+    let reject!: (error: TidewayError) => void;
     super((onStored, onFailed) => {
       resolve = onStored;
       reject = onFailed;

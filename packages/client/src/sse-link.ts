@@ -11,17 +11,18 @@ import {
   type ServerFrame,
   type Subscribed,
   TidewayError,
-  timing,
 } from '@tideway/protocol';
-import { BatchSender } from './batch-sender.ts';
+import { BatchSender, itemErrorOf } from './batch-sender.ts';
 import type { Env } from './env.ts';
 import { readEventStream } from './event-stream.ts';
 import type { Http } from './http.ts';
-import { CLOSE_ABNORMAL, itemErrorOf, type Link, type LinkEvents, type Payload } from './link.ts';
+import { CLOSE_ABNORMAL, type Link, type LinkEvents, type Payload } from './link.ts';
 import { fromBase64 } from './payload.ts';
 
 /** Changes of subscriptions within this time open the stream once. */
 const GATHER_MS = 50;
+/** A stream says something at least this often (SSE-3). */
+const COMMENT_MS = 15_000;
 
 /** A subscribe frame without answer. */
 interface Ask {
@@ -122,7 +123,7 @@ export class SseLink implements Link {
     try {
       const response = await this.#http.send({ method: 'GET', path: '/v1/session' }, this.#token);
       const session = (await response.json()) as object;
-      this.#emit({ pingMs: timing.commentMs, ...session, op: 'ok', id });
+      this.#emit({ pingMs: COMMENT_MS, ...session, op: 'ok', id });
     } catch (error) {
       if (error instanceof TidewayError) this.#emit({ ...itemErrorOf(error), op: 'error', id });
       else this.#end(CLOSE_ABNORMAL);
@@ -257,7 +258,7 @@ export class SseLink implements Link {
 
   /** A stream is never silent for long; where there is none, silence means nothing. */
   #signOfLife(): void {
-    this.#cancelSign = this.#env.setTimer(timing.commentMs, () => {
+    this.#cancelSign = this.#env.setTimer(COMMENT_MS, () => {
       if (this.#places.size === 0) this.#emit({ op: 'ping' });
       this.#signOfLife();
     });

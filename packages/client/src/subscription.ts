@@ -1,6 +1,6 @@
 /**
  * One channel followed by one session, and the readers that share it. The server knows one subscription with one place;
- * each reader has its own, at or above it. Applies the client's rule to what comes (CUR-7, SUB-10 to SUB-12).
+ * each reader has its own, at or above it. Applies the client's rule to what comes (CUR-7, CUR-8, SUB-7 to SUB-9).
  */
 import {
   codes,
@@ -10,13 +10,13 @@ import {
   type RecordHeader,
   type ServerFrame,
   type Subscribed,
-  TidewayError,
+  type TidewayError,
 } from '@tideway/protocol';
-import type { Payload } from './link.ts';
+import { errorOf, type Payload } from './link.ts';
 import type { Gap } from './record.ts';
 import type { Unread } from './unread.ts';
 
-/** So many times a hole is asked for again; after that it is a gap (CUR-7). */
+/** So many times a hole is asked for again; after that it is a gap (CUR-8). */
 const HOLES_MAX = 3;
 
 export type SignalListener = (signal: Extract<ServerFrame, { op: 'signal' }>, payload: Payload | undefined) => void;
@@ -248,7 +248,7 @@ export class Subscription {
   }
 
   #onRefused(error: ItemError, readers: readonly Unread[]): void {
-    const failure = new TidewayError(error.code, error.message, { ref: error.ref, retryMs: error.retryMs });
+    const failure = errorOf(error);
     const action = codes[error.code]?.action ?? 'never';
     if (error.retryMs === undefined && (action === 'never' || (action === 'refresh' && this.#failures >= HOLES_MAX))) {
       for (const reader of readers) {

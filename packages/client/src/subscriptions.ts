@@ -1,6 +1,6 @@
 /**
  * All channels that one connection follows: asks for them in lists, on every new link again from their places, lets go
- * of those that nobody reads any more, and now and then tells the server what went wrong (PROTOCOL.md §6).
+ * of those that nobody reads any more, and now and then tells the server what went wrong (CLI-3, CLS-4).
  */
 import type { ServerFrame, SubscribeItem } from '@tideway/protocol';
 import type { Answer, Connection } from './connection.ts';
@@ -9,8 +9,6 @@ import type { Payload } from './link.ts';
 import { backoffMs } from './reconnect-delay.ts';
 import { Subscription, type SubscriptionOwner } from './subscription.ts';
 
-/** So many may stand in one frame (SUB-1). */
-const CHANNELS_PER_FRAME = 100;
 /** A channel that nobody reads is followed for so long: pages that change hands keep their subscription. */
 const LINGER_MS = 5_000;
 /** How often at most the server hears of gaps and duplicates. */
@@ -19,8 +17,7 @@ const REPORT_MS = 30_000;
 export class Subscriptions implements SubscriptionOwner {
   readonly #env: Env;
   readonly #connection: Connection;
-  readonly #onChange: () => void;
-  readonly #onError: (error: unknown) => void;
+  readonly #owner: { onChange(): void; onError(error: unknown): void };
   readonly #channels = new Map<string, Subscription>();
   readonly #wanting = new Set<Subscription>();
   readonly #timers = new Map<Subscription, () => void>();
@@ -30,8 +27,7 @@ export class Subscriptions implements SubscriptionOwner {
   constructor(env: Env, connection: Connection, owner: { onChange(): void; onError(error: unknown): void }) {
     this.#env = env;
     this.#connection = connection;
-    this.#onChange = () => owner.onChange();
-    this.#onError = (error) => owner.onError(error);
+    this.#owner = owner;
   }
 
   /** True when every reader has all that there was when it began. */
@@ -131,11 +127,11 @@ export class Subscriptions implements SubscriptionOwner {
   }
 
   onChange(): void {
-    this.#onChange();
+    this.#owner.onChange();
   }
 
   onError(error: Error): void {
-    this.#onError(error);
+    this.#owner.onError(error);
   }
 
   onAnomaly(): void {
@@ -150,8 +146,9 @@ export class Subscriptions implements SubscriptionOwner {
       if (from !== undefined) asked.push({ subscription, item: { channel: subscription.channel, from } });
     }
     this.#wanting.clear();
-    for (let at = 0; at < asked.length; at += CHANNELS_PER_FRAME) {
-      const part = asked.slice(at, at + CHANNELS_PER_FRAME);
+    const perFrame = this.#connection.channelsPerFrame;
+    for (let at = 0; at < asked.length; at += perFrame) {
+      const part = asked.slice(at, at + perFrame);
       const request = { op: 'subscribe', single: false, channels: part.map(({ item }) => item) } as const;
       this.#connection.request(request, (answer) => {
         for (const [index, { subscription }] of part.entries()) subscription.onAnswer(itemOf(answer, index));
@@ -195,8 +192,8 @@ export class Subscriptions implements SubscriptionOwner {
     for (const subscription of this.#channels.values()) {
       const { channel, gaps, duplicates, lastTime } = subscription;
       if (gaps + duplicates === 0) continue;
-      const lagMs = lastTime === undefined ? {} : { lagMs: Math.max(0, this.#env.now() - lastTime) };
-      this.#connection.send({ op: 'report', channel, gaps, duplicates, ...lagMs });
+      const lag = lastTime && { lagMs: Math.max(0, this.#env.now() - lastTime) };
+      this.#connection.send({ op: 'report', channel, gaps, duplicates, ...lag });
       subscription.gaps = 0;
       subscription.duplicates = 0;
     }
@@ -205,5 +202,5 @@ export class Subscriptions implements SubscriptionOwner {
 
 function itemOf(answer: Answer, index: number): Parameters<Subscription['onAnswer']>[0] {
   if (answer.op === 'error') return answer;
-  return answer.channels?.[index] ?? { code: 'internal', message: 'the server left out the answer to a channel' };
+  return answer.channels?.[index] ?? { code: 'internal', message: 'the server gave no answer' };
 }

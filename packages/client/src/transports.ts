@@ -92,6 +92,8 @@ export class Transports {
         if (!isClosed) link = new SseLink(env, http, events);
       },
       () => {
+        // The page's own server has it no more, or is out of reach: what is loaded already is tried again.
+        if (!this.#isSure) this.#kind = 'websocket';
         if (!isClosed) events.onClose(CLOSE_ABNORMAL);
       },
     );

@@ -46,7 +46,7 @@ export class Unread {
   /** The next item; `undefined` at the end. Rejects with what ended the reading, after all that came before it. */
   pull(): Promise<UnreadItem | undefined> {
     if (this.#waiting !== undefined) {
-      return Promise.reject(new TypeError('a reader has one consumer: wait for next() before calling it again'));
+      return Promise.reject(new TypeError('a reader has one consumer, who waits for next()'));
     }
     const item = this.#items.shift();
     if (item !== undefined) {

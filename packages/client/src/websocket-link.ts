@@ -1,11 +1,11 @@
 /**
- * A link over WebSocket (PROTOCOL.md §2): one message is one frame.
+ * A link over WebSocket (WS-1, FRM-1): one message is one frame.
  */
 import { decodeServerHeader, encodeClientHeader, splitBytes, splitText } from '@tideway/protocol';
 import type { Env } from './env.ts';
 import type { Link, LinkEvents } from './link.ts';
 
-/** Names nothing: asking to leave it is answered `ok` and changes nothing (SUB-5). */
+/** Names nothing: asking to leave it is answered `ok` and changes nothing (SUB-13). */
 const PROBE_CHANNEL = 'probe:probe';
 /** Requests count up from 1 and never get there. */
 const PROBE_ID = Number.MAX_SAFE_INTEGER;

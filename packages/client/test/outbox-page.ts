@@ -1,5 +1,6 @@
 /** The page of the browser tests: it hands the client to whoever drives the browser. */
-import { connect, indexedDbOutbox } from '@tideway/client';
+import { connect } from '@tideway/client';
+import { indexedDbOutbox } from '@tideway/client/indexeddb';
 
 const page = { connect, indexedDbOutbox };
 export type Page = typeof page;

@@ -8,6 +8,9 @@ import { ModelNetwork } from './model-network.ts';
 import { ModelServer } from './model-server.ts';
 import { World } from './world.ts';
 
+// Loaded before any world begins: there it would take real time.
+await import('../src/sse-link.ts');
+
 export interface Scene {
   readonly world: World;
   readonly server: ModelServer;

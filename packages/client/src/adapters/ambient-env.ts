@@ -6,24 +6,16 @@ import type { Env, Socket, SocketEvents } from '../env.ts';
 function openSocket(url: string, protocol: string, events: SocketEvents): Socket {
   const socket = new WebSocket(url, protocol);
   socket.binaryType = 'arraybuffer';
-  let isClosed = false;
-  socket.onopen = () => {
-    if (!isClosed) events.onOpen();
-  };
-  socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
-    if (!isClosed) events.onMessage(typeof event.data === 'string' ? event.data : new Uint8Array(event.data));
-  };
-  socket.onclose = (event) => {
-    if (isClosed) return;
-    isClosed = true;
-    events.onClose(event.code);
-  };
+  socket.onopen = () => events.onOpen();
+  socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) =>
+    events.onMessage(typeof data === 'string' ? data : new Uint8Array(data));
+  socket.onclose = (event) => events.onClose(event.code);
   // Without a listener Node reports it as uncaught; the close event that follows says all there is to know.
   socket.onerror = () => {};
   return {
     send: (message) => socket.send(message as string | Uint8Array<ArrayBuffer>),
     close() {
-      isClosed = true;
+      socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close();
     },
   };
@@ -34,14 +26,10 @@ function onWake(callback: () => void): () => void {
   const onVisible = () => {
     if (document.visibilityState === 'visible') callback();
   };
-  document.addEventListener('visibilitychange', onVisible);
-  globalThis.addEventListener('online', callback);
-  globalThis.addEventListener('pageshow', callback);
-  return () => {
-    document.removeEventListener('visibilitychange', onVisible);
-    globalThis.removeEventListener('online', callback);
-    globalThis.removeEventListener('pageshow', callback);
-  };
+  const ended = new AbortController();
+  document.addEventListener('visibilitychange', onVisible, ended);
+  for (const event of ['online', 'pageshow']) addEventListener(event, callback, ended);
+  return () => ended.abort();
 }
 
 export const ambientEnv: Env = {

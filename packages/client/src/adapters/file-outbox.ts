@@ -6,7 +6,6 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open, readFile, rename } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { OutboxEntry, OutboxStore } from '../outbox-store.ts';
-import { fromBase64, toBase64 } from '../payload.ts';
 
 /** A file larger than this, most of which is over, is written anew. */
 const COMPACT_BYTES = 1024 * 1024;
@@ -86,11 +85,13 @@ function liveBytes(entries: ReadonlyMap<string, OutboxEntry>): number {
 }
 
 function lineOf({ payload, ...entry }: OutboxEntry): Extract<Change, { put: unknown }>['put'] {
-  return typeof payload === 'string' ? { ...entry, json: payload } : { ...entry, base64: toBase64(payload) };
+  return typeof payload === 'string'
+    ? { ...entry, json: payload }
+    : { ...entry, base64: Buffer.from(payload).toString('base64') };
 }
 
 function entryOf({ json, base64, ...entry }: Extract<Change, { put: unknown }>['put']): OutboxEntry {
-  return { ...entry, payload: base64 === undefined ? (json ?? 'null') : fromBase64(base64) };
+  return { ...entry, payload: base64 === undefined ? (json ?? 'null') : new Uint8Array(Buffer.from(base64, 'base64')) };
 }
 
 /** A last line without its end was torn by a crash: it never counted. Damage anywhere else is never skipped. */
