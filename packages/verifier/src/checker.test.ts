@@ -182,7 +182,7 @@ test('an older record after a newer one is out of order', () => {
   found([subscribed('a', { cursor: at(2) }), record('a', 3), record('a', 1)], 'reordered', at(1));
 });
 
-test('records of one writer stored against the order they were sent in are out of order (APP-8)', () => {
+test('records of one writer stored against the order they were sent in are out of order (APP-3)', () => {
   found([append(2), append(1), stored(2, at(1)), stored(1, at(2))], 'reordered', at(2));
 });
 
@@ -331,7 +331,7 @@ test('frames before the answer to a subscribe, or after the end, are uninvited (
   found([subscribed('a'), { kind: 'disconnect', reader: 'a', channel: CHANNEL }, gap('a', 1)], 'uninvited', at(1));
 });
 
-test("a session that gets its own record before the append's answer is told of (SUB-12)", () => {
+test("a session that gets its own record before the append's answer is told of (APP-5)", () => {
   const events = [append(1, { session: 's1' }), subscribed('a', { session: 's1' }), record('a', 1), stored(1)];
   found(events, 'record-before-ok', at(1));
   clean([append(1, { session: 's1' }), subscribed('a', { session: 's2' }), record('a', 1), stored(1)]);

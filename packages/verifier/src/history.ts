@@ -23,7 +23,7 @@ export interface AppendEvent {
   readonly sequence?: number | undefined;
   /** `hashData` of the payload. */
   readonly hash?: string | undefined;
-  /** The session it goes out on; its `ok` must reach that session before the record does (SUB-12). */
+  /** The session it goes out on; its `ok` must reach that session before the record does (APP-5). */
   readonly session?: string | undefined;
 }
 

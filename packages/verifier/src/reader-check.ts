@@ -215,7 +215,7 @@ function begin(reader: ReaderHistory, prev: string): string {
   return prev;
 }
 
-/** While a session lives, `ok` of its append comes before the record itself (SUB-12). */
+/** While a session lives, `ok` of its append comes before the record itself (APP-5). */
 function early(
   reader: ReaderHistory,
   channel: ChannelHistory,
