@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { mkdtempDisposable, readFile, stat, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdtempDisposable, open, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -58,6 +58,50 @@ test('damage before the last line is said, never skipped', async (t) => {
   const path = await place(t);
   await writeFile(path, `{"put":{"rid":"a"\n{"remove":"a"}\n`);
   await assert.rejects(fileOutbox(path).open(nobody), /damaged in line 1/);
+  // And who repaired it can open it.
+  await writeFile(path, `{"remove":"a"}\n`);
+  const store = fileOutbox(path);
+  assert.deepEqual(await store.open(nobody), []);
+  await store.close();
+});
+
+test('a disk that was full for a while harms nothing that is kept before, meanwhile or after', async (t) => {
+  const path = await place(t);
+  const store = fileOutbox(path);
+  await store.open(nobody);
+  await store.put([entry('before')]);
+  const some = await open(path, 'r');
+  // What all file handles share.
+  const handles = Object.getPrototypeOf(some) as FileHandle;
+  await some.close();
+  const full = t.mock.method(handles, 'appendFile', async function (this: FileHandle, text: string) {
+    await this.write(text.slice(0, 10));
+    throw new Error('ENOSPC: no space left on device');
+  });
+  await assert.rejects(store.put([entry('meanwhile')]), /ENOSPC/);
+  full.mock.restore();
+  await store.put([entry('after')]);
+  await store.put([entry('last')]);
+  await store.close();
+  const again = fileOutbox(path);
+  assert.deepEqual(
+    (await again.open(nobody)).map(({ rid }) => rid),
+    ['before', 'meanwhile', 'after', 'last'],
+  );
+  await again.close();
+});
+
+test('of a lock whose process is gone and whose id another has, nobody is kept out', async (t) => {
+  if (!existsSync('/proc/self/stat')) {
+    t.skip('only Linux says when a process began');
+    return;
+  }
+  const path = await place(t);
+  await writeFile(`${path}.lock`, `${process.ppid} 1`);
+  const store = fileOutbox(path);
+  await store.open(nobody);
+  assert.match(readFileSync(`${path}.lock`, 'utf8'), new RegExp(`^${process.pid} \\d+$`));
+  await store.close();
 });
 
 test('a file has one owner; the lock of one that died is taken over', async (t) => {

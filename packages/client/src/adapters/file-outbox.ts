@@ -1,11 +1,11 @@
 /**
  * An outbox in a file, for Node: changes are appended as lines of JSON and are on the disk before they count; what is
- * over is dropped when it outweighs the rest. One owner: a lock file beside it holds the process's id.
+ * over is dropped when it outweighs the rest.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open, readFile, rename } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { OutboxEntry, OutboxStore } from '../outbox-store.ts';
+import { lockFile, unlockFile } from './file-lock.ts';
 
 /** A file larger than this, most of which is over, is written anew. */
 const COMPACT_BYTES = 1024 * 1024;
@@ -13,9 +13,6 @@ const COMPACT_BYTES = 1024 * 1024;
 type Change =
   | { readonly put: Omit<OutboxEntry, 'payload'> & { readonly json?: string; readonly base64?: string } }
   | { readonly remove: string };
-
-/** Files that this process owns: its id alone does not say so, since ids are used again. */
-const owned = new Set<string>();
 
 /**
  * Keeps appends without answer in a file, so that they outlive the process. The folder must exist; another process on
@@ -28,12 +25,18 @@ export function fileOutbox(file: string): OutboxStore {
   const entries = new Map<string, OutboxEntry>();
   let handle: FileHandle | undefined;
   let bytes = 0;
+  /** A write or sync failed: what the file holds behind its last whole line, nobody knows. */
+  let isSuspect = false;
 
   async function write(changes: readonly Change[]): Promise<void> {
     if (handle === undefined) throw new Error(`the outbox ${path} is not open`);
+    // Another file, with all that counts, these changes included: a sync that failed cannot be repeated.
+    if (isSuspect) return compact();
     const text = changes.map((change) => `${JSON.stringify(change)}\n`).join('');
+    isSuspect = true;
     await handle.appendFile(text);
     await handle.datasync();
+    isSuspect = false;
     bytes += Buffer.byteLength(text);
     if (bytes > COMPACT_BYTES && bytes > 4 * liveBytes(entries)) await compact();
   }
@@ -42,25 +45,38 @@ export function fileOutbox(file: string): OutboxStore {
   async function compact(): Promise<void> {
     const text = [...entries.values()].map((entry) => `${JSON.stringify({ put: lineOf(entry) })}\n`).join('');
     const next = await open(`${path}.next`, 'w');
-    await next.writeFile(text);
-    await next.datasync();
-    await rename(`${path}.next`, path);
-    await syncFolder(dirname(path));
-    await handle?.close();
+    try {
+      await next.writeFile(text);
+      await next.datasync();
+      await rename(`${path}.next`, path);
+    } catch (error) {
+      await next.close();
+      throw error;
+    }
+    const old = handle;
     handle = next;
     bytes = Buffer.byteLength(text);
+    isSuspect = false;
+    await old?.close();
+    await syncFolder(dirname(path));
   }
 
   return {
     async open() {
-      lock(path);
-      for (const change of parseChanges(path, await readIfThere(path))) {
-        if ('put' in change) entries.set(change.put.rid, entryOf(change.put));
-        else entries.delete(change.remove);
+      lockFile(path);
+      try {
+        entries.clear();
+        for (const change of parseChanges(path, await readIfThere(path))) {
+          if ('put' in change) entries.set(change.put.rid, entryOf(change.put));
+          else entries.delete(change.remove);
+        }
+        // Written anew at each start: what a crash tore off at the end is gone, and so is what is over.
+        await compact();
+        return [...entries.values()];
+      } catch (error) {
+        unlockFile(path);
+        throw error;
       }
-      // Written anew at each start: what a crash tore off at the end is gone, and so is what is over.
-      await compact();
-      return [...entries.values()];
     },
     async put(added) {
       for (const entry of added) entries.set(entry.rid, entry);
@@ -73,7 +89,7 @@ export function fileOutbox(file: string): OutboxStore {
     async close() {
       await handle?.close();
       handle = undefined;
-      unlock(path);
+      unlockFile(path);
     },
   };
 }
@@ -124,34 +140,5 @@ async function syncFolder(path: string): Promise<void> {
     await folder.sync();
   } catch (error) {
     if (process.platform !== 'win32') throw error;
-  }
-}
-
-function lock(path: string): void {
-  const lockPath = `${path}.lock`;
-  if (!owned.has(path) && !isHeld(lockPath)) rmSync(lockPath, { force: true });
-  try {
-    writeFileSync(lockPath, String(process.pid), { flag: 'wx' });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    throw new Error(`the outbox ${path} is used by another client; ${lockPath} names its process`, { cause: error });
-  }
-  owned.add(path);
-}
-
-function unlock(path: string): void {
-  if (!owned.delete(path)) return;
-  rmSync(`${path}.lock`, { force: true });
-}
-
-/** True when the process that a lock names still runs. */
-function isHeld(lockPath: string): boolean {
-  try {
-    const pid = Number(readFileSync(lockPath, 'utf8'));
-    if (pid === process.pid || !Number.isSafeInteger(pid) || pid < 1) return false;
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
