@@ -94,6 +94,7 @@ export class Transports {
       () => {
         // The page's own server has it no more, or is out of reach: what is loaded already is tried again.
         if (!this.#isSure) this.#kind = 'websocket';
+        this.#vain = 0;
         if (!isClosed) events.onClose(CLOSE_ABNORMAL);
       },
     );

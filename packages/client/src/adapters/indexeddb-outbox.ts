@@ -74,6 +74,8 @@ export function indexedDbOutbox(name = 'tideway-outbox'): OutboxStore {
 
   return {
     async open(onFound) {
+      // The types promise it; a page that is no secure context has none.
+      if (!('locks' in navigator)) throw new Error('indexedDbOutbox needs Web Locks: https, or a page from localhost');
       database = await openDatabase(name);
       lane = crypto.randomUUID();
       ended = new AbortController();
