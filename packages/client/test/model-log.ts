@@ -27,6 +27,8 @@ interface ModelChannel {
   records: ModelRecord[];
   /** Positions up to this are trimmed. */
   floor: number;
+  /** The tag of the newest record that was trimmed. */
+  floorTag: string | undefined;
   isClosed: boolean;
 }
 
@@ -45,7 +47,7 @@ export class ModelLog {
   channel(name: string): ModelChannel {
     let channel = this.#channels.get(name);
     if (channel === undefined) {
-      channel = { records: [], floor: 0, isClosed: false };
+      channel = { records: [], floor: 0, floorTag: undefined, isClosed: false };
       this.#channels.set(name, channel);
     }
     return channel;
@@ -80,7 +82,9 @@ export class ModelLog {
     const channel = this.channel(name);
     const cut = channel.records.length - keep;
     if (cut <= 0) return;
-    channel.floor = (channel.records[cut - 1] as ModelRecord).position;
+    const newest = channel.records[cut - 1] as ModelRecord;
+    channel.floor = newest.position;
+    channel.floorTag = parseCursor(newest.cursor)?.tag;
     channel.records = channel.records.slice(cut);
   }
 
@@ -92,13 +96,24 @@ export class ModelLog {
     this.#stored.clear();
   }
 
+  /** The log is an older copy of itself: the newest records are gone, and their positions will be given again. */
+  rewind(drop: number): void {
+    const channels = [...this.#channels.values()];
+    // What was trimmed is not there to go back to.
+    this.#newest = Math.max(0, this.#newest - drop, ...channels.map(({ floor }) => floor));
+    for (const channel of channels) {
+      channel.records = channel.records.filter(({ position }) => position <= this.#newest);
+    }
+    for (const [id, { position }] of this.#stored) if (position > this.#newest) this.#stored.delete(id);
+  }
+
   cursor(position: number, tag: string): string {
     return formatCursor(this.epoch, encodePositionNumber(position), tag);
   }
 
   /** Where a subscription begins (SUB-2, SUB-6). */
   resolve(name: string, from: string): Subscribed {
-    const { records, floor } = this.channel(name);
+    const { records, floor, floorTag } = this.channel(name);
     const newest = records.at(-1);
     const floorPlace = this.cursor(floor, 'zzzz');
     const head = newest?.cursor;
@@ -121,10 +136,17 @@ export class ModelLog {
     if (parts === undefined) throw new TidewayError('bad_cursor', `"${from}" is no cursor`);
     if (parts.epoch !== this.epoch) return answer(floorPlace, { resumed: false, reason: 'epoch' });
     const position = this.#numberOf(from);
+    const isOf = (record: ModelRecord | undefined) =>
+      ['zzzz', '----', record === undefined ? floorTag : parseCursor(record.cursor)?.tag].includes(parts.tag);
+    const diverged = answer(floorPlace, { resumed: false, reason: 'diverged' });
+    // The log was rewound.
+    if (position > this.#newest) {
+      return isOf(newest) ? answer(newest?.cursor ?? floorPlace, { resumed: true }) : diverged;
+    }
     if (position < floor && (newest === undefined || position < newest.position)) {
       return answer(floorPlace, { resumed: false, reason: 'trimmed' });
     }
-    return answer(from, { resumed: true });
+    return isOf(records.findLast((record) => record.position <= position)) ? answer(from, { resumed: true }) : diverged;
   }
 
   /** The records behind a place. */

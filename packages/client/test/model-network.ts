@@ -10,6 +10,8 @@ import type { Network, World } from './world.ts';
 
 interface Cable {
   cut(close?: number): void;
+  /** Only the client's end is cut: what it sent arrives, be it after what it sends over its next connection. */
+  tear?(): void;
 }
 
 export class ModelNetwork implements Network {
@@ -64,9 +66,17 @@ export class ModelNetwork implements Network {
     for (const cable of this.cables) cable.cut(close);
   }
 
+  tearAll(): void {
+    for (const cable of this.cables) {
+      if (cable.tear === undefined) cable.cut();
+      else cable.tear();
+    }
+  }
+
   openSocket(_url: string, _protocol: string, events: SocketEvents): Socket {
     this.opened++;
     let isCut = false;
+    let isTorn = false;
     let isClosedByClient = false;
     let session: ModelSession | undefined;
     const cable: Cable = {
@@ -78,6 +88,15 @@ export class ModelNetwork implements Network {
         this.#world.after(this.latencyMs(), () => {
           if (!isClosedByClient) events.onClose(close);
         });
+      },
+      tear: () => {
+        if (isCut || isTorn) return;
+        isTorn = true;
+        this.#world.after(1, () => {
+          if (!isClosedByClient) events.onClose(1006);
+          isClosedByClient = true;
+        });
+        this.#world.after(2_000, () => cable.cut());
       },
     };
     const down = this.#line();
@@ -101,6 +120,8 @@ export class ModelNetwork implements Network {
       send: (message) => up(() => !isCut && session?.onMessage(message)),
       close: () => {
         isClosedByClient = true;
+        // The other end does not hear of it.
+        if (isTorn) return;
         up(() => {
           isCut = true;
           this.cables.delete(cable);

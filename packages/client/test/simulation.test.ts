@@ -1,7 +1,7 @@
 /**
  * The client against a world that lies in wait: connections cut at any moment, slow and jumpy lines, answers lost,
- * appends refused for a while, frames left out or sent twice, a log that is trimmed, readers that dawdle. Whatever
- * happens, each reader sees the log in order, once, with every gap said, and each append has one outcome.
+ * appends refused for a while, frames left out or sent twice, connections that live on at one end only, a log that is
+ * trimmed, rewound or replaced, readers that dawdle. Whatever happens, each reader sees the log in order, once, with every gap said, and each append has one outcome.
  * A failure prints fast-check's seed and path; with them the same run happens again.
  */
 import { test } from 'node:test';
@@ -61,6 +61,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ type: fc.constant('slow' as const), latencyMs: fc.integer({ min: 1, max: 400 }) }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('wake' as const) }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('tear' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constant('rewind' as const), drop: fc.integer({ min: 1, max: 60 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('other log' as const) }) },
 );
 
 for (const transports of [
@@ -68,7 +74,7 @@ for (const transports of [
   ['sse', 'websocket'],
 ] as const) {
   test(`whatever happens, readers over ${transports.join(' and ')} see the log and appends have one outcome`, async () => {
-    const runs = Number(process.env['TIDEWAY_SIMULATIONS'] ?? 60);
+    const runs = Number(process.env['TIDEWAY_SIMULATIONS'] ?? 100);
     const scenario = fc.array(fc.tuple(fc.integer({ min: 0, max: 800 }), step), { minLength: 5, maxLength: 40 });
     await fc.assert(
       fc.asyncProperty(fc.nat(), scenario, async (seed, steps) => {
