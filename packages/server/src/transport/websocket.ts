@@ -165,8 +165,10 @@ function createHeartbeat(env: Env, pingMs: number, onDead: (session: Session) =>
         onDead(session);
         continue;
       }
+      // Before hello nobody is pinged; the hello deadline ends who stays silent (HEL-3).
+      if (session.identity === undefined) continue;
       session.unansweredPings++;
-      if (session.identity !== undefined) session.send({ op: 'ping' });
+      session.send({ op: 'ping' });
       session.onDrain();
       session.rest();
     }

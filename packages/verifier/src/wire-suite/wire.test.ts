@@ -12,12 +12,6 @@ import { describeCheck, wireSuite, type CheckResult } from './suite.ts';
  */
 const FLAGS = ['--ping-ms', '1000', '--limits-appends-per-second', '3000'];
 
-/** What our server does not keep yet, by the check's title, with what it does instead. */
-const KNOWN: Readonly<Record<string, string>> = {
-  'without a successful hello the connection is closed with hello_timeout':
-    'before hello the connection counts pings that were never sent, so a short pingMs closes it as slow_pong',
-};
-
 let server: ServerProcess | undefined;
 let data: string | undefined;
 let results: readonly CheckResult[] = [];
@@ -43,8 +37,6 @@ test('our server keeps every clause of PROTOCOL.md that can be seen from outside
   assert.ok(results.length > 120, `only ${results.length} checks`);
   for (const { check, state, error } of results) {
     await context.test(describeCheck(check), (context) => {
-      const known = KNOWN[check.title];
-      if (known !== undefined) context.todo(known);
       if (state === 'skipped') context.skip(error?.message ?? '');
       if (state === 'failed') throw error ?? new Error('failed');
     });
