@@ -3,6 +3,7 @@
  * Answers as a WebSocket would, with go-back-N per channel (APP-3).
  */
 import { type ClientFrame, type ItemError, type ServerFrame, TidewayError } from '@tideway/protocol';
+import { toBase64 } from './base64.ts';
 import type { Payload } from './link.ts';
 
 /** A batch takes no more than this: in base64, with headers, well below what a server reads (LIM-1). */
@@ -98,12 +99,6 @@ function textOf({ frame, payload }: Item): string {
   const isText = typeof payload === 'string';
   const head = JSON.stringify({ channel, rid, key, expect, trace, encoding: isText ? undefined : 'base64' });
   return `${head.slice(0, -1)},"data":${isText ? payload : `"${toBase64(payload)}"`}}`;
-}
-
-function toBase64(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return btoa(text);
 }
 
 /** An error as it stands in a list of answers. */

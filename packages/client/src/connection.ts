@@ -14,7 +14,7 @@ import {
 } from '@tideway/protocol';
 import type { Credentials } from './credentials.ts';
 import { type Env, randomFraction } from './env.ts';
-import { CLOSE_ABNORMAL, errorOf, type Link, type Payload } from './link.ts';
+import { errorOf, type Link, type Payload } from './link.ts';
 import { backoffMs, reconnectDelayMs } from './reconnect-delay.ts';
 import { Silence } from './silence.ts';
 import { TokenRenewal } from './token-renewal.ts';
@@ -35,7 +35,6 @@ export type Request = ClientFrame extends infer F ? (F extends { readonly id: nu
 export interface ConnectionEvents {
   /** A link is open and `hello` under way: what may stand behind it (HEL-3) can be sent. */
   onOpen(): void;
-  /** `hello` was answered. */
   onSession(hello: HelloOk): void;
   /** Requests without answer are void, subscriptions are gone. */
   onLost(): void;
@@ -88,7 +87,7 @@ export class Connection {
     this.#credentials = credentials;
     this.#instance = options.instance;
     this.#events = events;
-    this.#silence = new Silence(env, () => this.#lost(CLOSE_ABNORMAL));
+    this.#silence = new Silence(env, () => this.#lost());
     this.#renewal = new TokenRenewal(env, credentials, {
       request: (request, onAnswer) => this.request(request, onAnswer),
       onUserChanged: () => this.restart(0),
@@ -154,7 +153,7 @@ export class Connection {
     this.#setPhase('opening');
     this.#withToken(this.#credentials.current(), attempt, (token) => {
       this.#lastError = undefined;
-      this.#cancelTimer = this.#env.setTimer(OPEN_MS, () => this.#lost(CLOSE_ABNORMAL));
+      this.#cancelTimer = this.#env.setTimer(OPEN_MS, () => this.#lost());
       this.#link = this.#transports.open({
         onOpen: () => this.#sayHello(token, false),
         onFrame: (frame, payload) => this.#onFrame(frame, payload),
@@ -209,7 +208,7 @@ export class Connection {
       this.#void();
       this.#withToken(this.#credentials.renew('rejected'), this.#attempt, (token) => this.#sayHello(token, true));
     } else if (error.retryMs === undefined) this.#refused(errorOf(error), 0);
-    else this.#lost(CLOSE_ABNORMAL, error.retryMs);
+    else this.#lost(undefined, error.retryMs);
   }
 
   #onFrame(frame: ServerFrame, payload: Payload | undefined): void {
@@ -246,7 +245,8 @@ export class Connection {
     if (codes[frame.code]?.action === 'never') this.#events.onError(this.#lastError);
   }
 
-  #lost(close: number, atLeastMs = 0): void {
+  /** 1006 stands for the number of a link that broke without one. */
+  #lost(close = 1006, atLeastMs = 0): void {
     const wasLive = this.#phase === 'live';
     const code = codeOfClose(close);
     this.#drop();

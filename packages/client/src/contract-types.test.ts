@@ -47,6 +47,8 @@ export function typed(client: Client<App>): void {
   client.channel('ticker:{market}/{symbol}', { market: 'x' });
   // @ts-expect-error and by their names
   client.channel('chat:{room}', { rom: '42' });
+  // @ts-expect-error and no more than those
+  client.channel('chat:{room}', { room: '42', floor: '1' });
   // @ts-expect-error a channel that is not in the contract does not compile
   client.channel('chess:{game}', { game: '1' });
   client.channel('news:all');
@@ -80,8 +82,17 @@ export function untyped(): void {
   client.channel('chat:{room}', { room: '42' });
   // @ts-expect-error a pattern's parameters are needed here too
   client.channel('chat:{room}');
-  const typed: Client<App> = connect<App>({ url: 'http://localhost' });
-  void typed;
+}
+
+/** The type of the contract is enough, and what is appended has exactly its input types. */
+export function withTypeOnly(): void {
+  const client = connect<App>({ url: 'http://localhost' });
+  same<Client<App>, typeof client>(true);
+  const chat = client.channel('chat:{room}', { room: '42' });
+  same<Parameters<(typeof chat)['append']>[0], { text: string; at?: string | undefined }>(true);
+  same<Parameters<(typeof chat)['signal']>[0], { typing: boolean }>(true);
+  // @ts-expect-error more than the contract knows
+  void chat.append({ text: 'hi', extra: true });
 }
 
 test('a reader with the run-time contract gets what it parses, and marks what does not fit', async () => {

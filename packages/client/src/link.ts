@@ -11,8 +11,8 @@ export type Payload = string | Uint8Array;
 export interface LinkEvents {
   onOpen(): void;
   onFrame(frame: ServerFrame, payload: Payload | undefined): void;
-  /** The link is gone; comes once and last, and not after `close`. */
-  onClose(close: number): void;
+  /** The link is gone, without a close number where it broke; comes once and last, and not after `close`. */
+  onClose(close?: number): void;
 }
 
 export interface Link {
@@ -22,9 +22,6 @@ export interface Link {
   /** Ends the link; no event follows. */
   close(): void;
 }
-
-/** The close number of a connection that ended without one. */
-export const CLOSE_ABNORMAL = 1006;
 
 const utf8 = new TextEncoder();
 

@@ -2,6 +2,7 @@
  * Application values to payloads and back: JSON as text, `Uint8Array` as bytes.
  */
 import { type RecordLine, TidewayError } from '@tideway/protocol';
+import { fromBase64 } from './base64.ts';
 import type { Payload } from './link.ts';
 
 /**
@@ -31,8 +32,4 @@ export function decodePayload(payload: Payload): unknown {
 /** The data of a record that came over HTTP or SSE. */
 export function decodeLine(line: RecordLine): unknown {
   return line.encoding === 'base64' ? fromBase64(String(line.data)) : line.data;
-}
-
-export function fromBase64(text: string): Uint8Array {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }

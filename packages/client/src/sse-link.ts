@@ -16,8 +16,8 @@ import { BatchSender, itemErrorOf } from './batch-sender.ts';
 import type { Env } from './env.ts';
 import { readEventStream } from './event-stream.ts';
 import type { Http } from './http.ts';
-import { CLOSE_ABNORMAL, type Link, type LinkEvents, type Payload } from './link.ts';
-import { fromBase64 } from './payload.ts';
+import type { Link, LinkEvents, Payload } from './link.ts';
+import { fromBase64 } from './base64.ts';
 
 /** Changes of subscriptions within this time open the stream once. */
 const GATHER_MS = 50;
@@ -126,7 +126,7 @@ export class SseLink implements Link {
       this.#emit({ pingMs: COMMENT_MS, ...session, op: 'ok', id });
     } catch (error) {
       if (error instanceof TidewayError) this.#emit({ ...itemErrorOf(error), op: 'error', id });
-      else this.#end(CLOSE_ABNORMAL);
+      else this.#end();
     }
   }
 
@@ -161,11 +161,11 @@ export class SseLink implements Link {
         onComment: () => this.#emit({ op: 'ping' }),
       });
       // When all its channels are closed a stream has done what it was for.
-      if (!signal.aborted && !(this.#isReady && this.#places.size === 0)) this.#end(CLOSE_ABNORMAL);
+      if (!signal.aborted && !(this.#isReady && this.#places.size === 0)) this.#end();
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof TidewayError) this.#refuse(itemErrorOf(error), asks);
-      else this.#end(CLOSE_ABNORMAL);
+      else this.#end();
     }
   }
 
@@ -210,7 +210,7 @@ export class SseLink implements Link {
       } else if (isAsked || answer.cursor === place) this.#places.set(channel, answer.cursor);
       else if (place !== undefined) {
         // Something happened to a channel that nobody asked about: on a new link it is asked for, and answered.
-        this.#end(CLOSE_ABNORMAL);
+        this.#end();
         return;
       }
     }
@@ -224,14 +224,14 @@ export class SseLink implements Link {
   #broke(error: ItemError): void {
     this.#emit({ ref: '', ...error, op: 'error' });
     const { close }: CodeEntry = codes[error.code];
-    this.#end(close ?? CLOSE_ABNORMAL);
+    this.#end(close);
   }
 
   /** The stream was refused as a whole (SSE-6), and with it all that it was to carry. */
   #refuse(error: ItemError, count: number): void {
     this.#stream.abort();
     for (const { id } of this.#asks.splice(0, count)) this.#emit({ ref: '', ...error, op: 'error', id });
-    if (this.#places.size > 0) this.#end(CLOSE_ABNORMAL);
+    if (this.#places.size > 0) this.#end();
   }
 
   async #post<Body>(path: string, body: Payload, key?: string): Promise<Body> {
@@ -244,7 +244,7 @@ export class SseLink implements Link {
       const response = await this.#http.send({ method: 'POST', path, headers, body, signal }, this.#token);
       return (await response.json()) as Body;
     } catch (error) {
-      if (!(error instanceof TidewayError)) this.#end(CLOSE_ABNORMAL);
+      if (!(error instanceof TidewayError)) this.#end();
       else if (codes[error.code].action === 'refresh') this.#end(codes.token_expired.close);
       throw error;
     }
@@ -268,7 +268,7 @@ export class SseLink implements Link {
     if (!this.#isClosed) this.#events.onFrame(frame, payload);
   }
 
-  #end(close: number): void {
+  #end(close?: number): void {
     if (this.#isClosed) return;
     this.close();
     this.#events.onClose(close);

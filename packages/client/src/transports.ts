@@ -4,7 +4,7 @@
 import type { Endpoints } from './endpoints.ts';
 import type { Env } from './env.ts';
 import type { Http } from './http.ts';
-import { CLOSE_ABNORMAL, type Link, type LinkEvents } from './link.ts';
+import type { Link, LinkEvents } from './link.ts';
 import { openWebSocketLink } from './websocket-link.ts';
 
 export type TransportChoice = 'auto' | 'websocket' | 'sse';
@@ -95,7 +95,7 @@ export class Transports {
         // The page's own server has it no more, or is out of reach: what is loaded already is tried again.
         if (!this.#isSure) this.#kind = 'websocket';
         this.#vain = 0;
-        if (!isClosed) events.onClose(CLOSE_ABNORMAL);
+        if (!isClosed) events.onClose();
       },
     );
     return {
