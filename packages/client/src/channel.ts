@@ -21,6 +21,7 @@ import type {
   ChannelReader,
   ChannelRecord,
   ChannelSignal,
+  Gap,
   HistoryOptions,
   HistoryPage,
   ReadOptions,
@@ -79,7 +80,10 @@ export class LiveChannel implements Channel {
   }
 
   on(options: ReadOptions, onRecord: (record: ChannelRecord) => void | Promise<void>): Stoppable {
-    const reader = this.read(options);
+    const { onGap } = options;
+    // What it throws ends no handler, as what `onRecord` throws does not.
+    const told = typeof onGap === 'string' ? onGap : (gap: Gap) => this.#try(() => onGap(gap));
+    const reader = this.read({ ...options, onGap: told });
     void this.#deliver(reader, onRecord);
     return stoppable(() => reader.stop());
   }
@@ -123,14 +127,17 @@ export class LiveChannel implements Channel {
   }
 
   async #deliver(reader: ChannelReader, onRecord: (record: ChannelRecord) => void | Promise<void>): Promise<void> {
-    for (;;) {
-      try {
-        const { done, value } = await reader.next();
-        if (done === true) return;
-        await onRecord(value);
-      } catch (error) {
-        this.#core.report(error);
-      }
+    await this.#try(async () => {
+      for await (const record of reader) await this.#try(() => onRecord(record));
+    });
+  }
+
+  /** What it throws is reported. */
+  async #try(call: () => void | Promise<void>): Promise<void> {
+    try {
+      await call();
+    } catch (error) {
+      this.#core.report(error);
     }
   }
 

@@ -36,6 +36,28 @@ test('a gap is told where it is, in every way a reader can ask for (SUB-6)', asy
   client.close();
 });
 
+test('a reader whose onGap throws is over, and its channel is let go', async () => {
+  const { world, server, network, connect } = createScene();
+  const client = connect();
+  const onGap = () => {
+    throw new Error('mine');
+  };
+  const read = collect(client.channel('chat:1').read({ from: 'oldest', onGap }));
+  server.append('chat:1', 1);
+  await world.until(() => read.items.length === 1, 'the first');
+  network.isUp = false;
+  network.cutAll();
+  for (const n of [2, 3]) server.append('chat:1', n);
+  server.log.trim('chat:1', 1);
+  network.isUp = true;
+  await world.until(() => read.isDone, 'the end');
+  assert.equal((read.error as Error).message, 'mine');
+  await world.pass(6_000);
+  assert.equal(client.state, 'live');
+  assert.equal(server.frames('unsubscribe').length, 1);
+  client.close();
+});
+
 test('another history is a gap, and reading goes on in it (SUB-6, GAP-1)', async () => {
   const { world, server, network, connect } = createScene();
   const client = connect();

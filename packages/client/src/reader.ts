@@ -112,11 +112,15 @@ export class RecordReader<Data> implements ChannelReader<Data> {
 
   async #onGap({ gap }: Extract<ChannelItem, { type: 'gap' }>): Promise<void> {
     const { onGap } = this.#options;
-    if (onGap === 'throw') {
+    if (onGap === 'continue') return;
+    try {
+      if (onGap === 'throw') throw new GapError(gap);
+      await onGap(gap);
+    } catch (error) {
+      // A loop ends with what its iterator throws, and nobody asks for more.
       this.stop();
-      throw new GapError(gap);
+      throw error;
     }
-    if (onGap !== 'continue') await onGap(gap);
   }
 
   #itemOf(item: UnreadItem): ChannelItem<Data> {
