@@ -226,6 +226,18 @@ test('channels that nobody follows any more leave nothing behind, whatever they 
     assert.equal(talk.session.subscriptions.size, 0);
   }));
 
+test('a place with the tag of a record in a channel that has none is of another history (SUB-6, step 5)', () =>
+  inWorld({}, async (world) => {
+    const [cursor = ''] = await world.appendMany('a:b', 1);
+    await world.appendMany('a:b', 3);
+    const talk = await world.session();
+    const other = await talk.ask({ op: 'subscribe', channel: 'never:used', from: cursor });
+    assert.deepEqual([other['resumed'], other['reason']], [false, 'diverged']);
+    const untagged = `${cursor.slice(0, cursor.lastIndexOf('.'))}.zzzz`;
+    const same = await talk.ask({ op: 'subscribe', channel: 'never:used', from: untagged });
+    assert.deepEqual([same['resumed'], same['cursor']], [true, untagged]);
+  }));
+
 test('a list over the limit refuses the last ones and takes the others (SUB-4)', () =>
   inWorld({}, async (world) => {
     const talk = await world.session();

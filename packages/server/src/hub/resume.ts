@@ -125,8 +125,8 @@ function resume(
       return tagsMatch(at.tag, head.tag) ? resumed(cursor, state.floor) : notResumed(state, 'diverged');
     }
   } else if (at.position > (parseCursor(state.floor) as CursorParts).position) {
-    // No record is known behind the floor, so there is no tag to compare.
-    return resumed(cursor);
+    // The channel has no record. Whoever holds the tag of one saw it in a history that is not this one.
+    return isUnknownTag(at.tag) ? resumed(cursor) : notResumed(state, 'diverged');
   }
   const floor = parseCursor(state.floor) as CursorParts;
   if (at.position < floor.position) return belowFloor(view, channel, cursor, at);
