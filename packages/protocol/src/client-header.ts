@@ -42,6 +42,11 @@ function textIf(fields: Fields, name: string, lengthMax?: number): string | unde
   return fields[name] === undefined ? undefined : text(fields, name, lengthMax);
 }
 
+function nameIf(fields: Fields, name: string, lengthMax: number): string | undefined {
+  if (fields[name] === '') throw badFrame(`"${name}" must have 1 to ${lengthMax} characters`);
+  return textIf(fields, name, lengthMax);
+}
+
 /** 1 to `bytesMax` bytes of UTF-8 (NAM-4). */
 function bytesIf(fields: Fields, name: string, bytesMax: number): string | undefined {
   const value = textIf(fields, name);
@@ -62,6 +67,14 @@ function count(fields: Fields, name: string): number | undefined {
   const value = fields[name];
   if (value === undefined || (typeof value === 'number' && value >= 0 && value < Infinity)) return value;
   throw badFrame(`"${name}" must be a finite number, 0 or more`);
+}
+
+/** A whole number of things that a client counted since its last report (CLS-4). */
+function counted(fields: Fields, name: string): number | undefined {
+  const value = fields[name];
+  if (value === undefined) return undefined;
+  if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= limits.reported) return value as number;
+  throw badFrame(`"${name}" must be a whole number from 0 to ${limits.reported}`);
 }
 
 function flag(fields: Fields, name: string): boolean | undefined {
@@ -161,7 +174,7 @@ function decodeFields(fields: Fields): ClientFrame {
         id: requestId(fields),
         instance: ascii(fields, 'instance'),
         token: textIf(fields, 'token', limits.headerBytes),
-        client: textIf(fields, 'client', limits.clientLength),
+        client: nameIf(fields, 'client', limits.clientLength),
       });
     case 'subscribe':
       return { op, id: requestId(fields), ...decodeSubscribe(fields, limits.channelsPerFrame) };
@@ -191,8 +204,8 @@ function decodeFields(fields: Fields): ClientFrame {
       return present<ClientFrame & { op: 'report' }>({
         op,
         channel: text(fields, 'channel'),
-        gaps: count(fields, 'gaps'),
-        duplicates: count(fields, 'duplicates'),
+        gaps: counted(fields, 'gaps'),
+        duplicates: counted(fields, 'duplicates'),
         lagMs: count(fields, 'lagMs'),
       });
     case 'pong':

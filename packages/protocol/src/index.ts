@@ -1,4 +1,5 @@
 /** The public surface of `@tideway/protocol`: names, cursors, frames, codes, limits, contracts. */
+export * from './channel-glob.ts';
 export * from './channel-pattern.ts';
 export * from './client-header.ts';
 export * from './codes.ts';

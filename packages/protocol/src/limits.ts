@@ -18,6 +18,8 @@ export const limits = {
   subscriptions: 1_000,
   /** Records in one page of history, and the N of `last:N`. */
   pageRecords: 1_000,
+  /** Globs of one feed: each channel is held against all of them. */
+  feedGlobs: 100,
   /** Bytes in one page of history (at least one record is given, however large). */
   pageBytes: 1024 * KIB,
   /** Items in one HTTP batch. */
@@ -40,6 +42,14 @@ export const limits = {
   clientLength: 128,
   /** Commands of one session that have no answer yet; beyond it its socket is not read. */
   commandsInFlight: 64,
+  /** The header of an HTTP request. */
+  httpHeaderBytes: 16 * KIB,
+  /** Requests that wait for those in front of them on an HTTP/1.1 connection: what comes in one read can be many. */
+  requestsWaiting: 100,
+  /** Requests and streams at once on a connection of HTTP/2. */
+  requestsAtOnce: 100,
+  /** Gaps, or duplicates, in one `report`. */
+  reported: 1_000_000,
   /** Frames in a row that are not understood, before the connection is closed. */
   badFramesInRow: 10,
 } as const;
@@ -59,6 +69,14 @@ export const timing = {
   waitMs: 60_000,
   /** An SSE comment goes out this often on a quiet stream. */
   commentMs: 15_000,
+  /** How long the header of an HTTP request may take to come in. */
+  headerMs: 10_000,
+  /** How long all of an HTTP request may take to come in. */
+  requestMs: 60_000,
+  /** How long an HTTP/1.1 connection without a request is kept: longer than proxies keep theirs (HTTP-14). */
+  keepAliveMs: 75_000,
+  /** How long a peer may take nothing of an answer or a stream before the connection is cut. */
+  unreadMs: 60_000,
   /** How long a ticket lives. */
   ticketMs: 3_600_000,
   /** What a retryable error suggests when nothing better is known. */
