@@ -7,12 +7,13 @@ import { describe, test } from 'node:test';
 import { appendCases } from './log-suite/append-cases.ts';
 import { lifeCases } from './log-suite/life-cases.ts';
 import { LogRoom, type MakeLog } from './log-suite/log-case.ts';
+import { nodeCases } from './log-suite/node-cases.ts';
 import { placeCases } from './log-suite/place-cases.ts';
 import { tailCases } from './log-suite/tail-cases.ts';
 
 export type { LogUnderTest, MakeLog } from './log-suite/log-case.ts';
 
-const CASES = [...appendCases, ...tailCases, ...placeCases, ...lifeCases];
+const CASES = [...appendCases, ...tailCases, ...placeCases, ...lifeCases, ...nodeCases];
 
 export interface LogSuiteOptions {
   /** The reason for each case that is left out, by its id. */
@@ -30,6 +31,10 @@ export function logSuite(name: string, makeLog: MakeLog, { skip = {} }: LogSuite
         try {
           if (one.durable === true && !under.log.declares.durable) {
             t.skip('this log ends with its process');
+            return;
+          }
+          if (one.shared === true && under.peer === undefined) {
+            t.skip('this log is of one process');
             return;
           }
           const room = await LogRoom.open(under, () => makeLog('roomy'));

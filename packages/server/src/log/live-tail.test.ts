@@ -91,6 +91,37 @@ test('a tail reaches the end although every read takes as long as a write of as 
   await log.upTo(400_600);
 });
 
+test('the next page is read while one is used, and no further one', async () => {
+  const log = new Counted(5_000, 0);
+  let release: (() => void) | undefined;
+  const given = new Promise<void>((resolve) => {
+    log.onBatch = () => {
+      resolve();
+      return new Promise((used) => (release = used));
+    };
+  });
+  log.tail.start();
+  await given;
+  await new Promise(setImmediate);
+  assert.deepEqual([log.seen.length, log.reads], [1_000, 2]);
+  log.onBatch = undefined;
+  release?.();
+  await log.upTo(5_000);
+  assert.equal(log.reads, 5, 'every page was read once');
+});
+
+test('a page that cannot be read ends a tail when its turn has come', async () => {
+  const log = new Counted(5_000, 0);
+  log.onRead = () => {
+    if (log.reads === 3) throw new TailError('damaged', 'a hole');
+  };
+  log.tail.start();
+  await log.upTo(2_000);
+  await new Promise(setImmediate);
+  assert.equal(log.error?.reason, 'damaged');
+  assert.equal(log.seen.length, 2_000);
+});
+
 test('a slow consumer is kept waiting in a bounded queue, then reads from the log again', async () => {
   const log = new Counted(0, 0);
   let release: (() => void) | undefined;

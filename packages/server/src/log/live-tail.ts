@@ -1,9 +1,10 @@
 /**
- * One running tail of a log that numbers its records densely: reads what is already there, then takes what is written,
+ * One running tail of a log that numbers its records upwards: reads what is already there, then takes what is written,
  * without a hole or a duplicate between the two. A consumer that is slow waits in a bounded queue, then reads again
  * from the log; it never slows the log down.
  */
 import { TailError, type Tail, type TailRecord } from './log.ts';
+import { positionNumber } from './position.ts';
 
 /** What a driver gives its tails. */
 export interface TailSource {
@@ -82,14 +83,22 @@ export class LiveTail implements Tail {
     return Promise.resolve();
   }
 
+  /** The log cannot give on: the consumer is told, once. */
+  end(error: TailError): void {
+    this.#fail(error);
+  }
+
   async #run(wait: Promise<void> | undefined): Promise<void> {
     this.#busy = true;
+    let ahead: Promise<readonly TailRecord[]> | undefined;
     try {
       await wait;
       while (!this.#stopped) {
         if (this.#given < this.#readTo) {
-          const records = await this.#source.readAfter(this.#given, this.#readTo);
-          if (!this.#stopped) await this.#give(records);
+          const records: readonly TailRecord[] = await (ahead ?? this.#source.readAfter(this.#given, this.#readTo));
+          if (this.#stopped) break;
+          ahead = this.#readAhead(positionNumber((records.at(-1) as TailRecord).position));
+          await this.#give(records);
           continue;
         }
         const queued = this.#queue.shift();
@@ -107,6 +116,15 @@ export class LiveTail implements Tail {
     this.#busy = false;
   }
 
+  /** The next page comes while the last one is used: whoever reads and whoever gives are two programs, often two machines. */
+  #readAhead(after: number): Promise<readonly TailRecord[]> | undefined {
+    if (after >= this.#readTo) return undefined;
+    const page = this.#source.readAfter(after, this.#readTo);
+    // Whoever waits for it hears of its failure; where the tail is stopped first, nobody does.
+    page.catch(() => undefined);
+    return page;
+  }
+
   /** Sets how far to read; from near enough, what is written from this moment on is kept. */
   #rejoin(): void {
     this.#readTo = this.#source.newest();
@@ -114,7 +132,7 @@ export class LiveTail implements Tail {
   }
 
   #give(batch: readonly TailRecord[]): Promise<void> | undefined {
-    this.#given += batch.length;
+    this.#given = positionNumber((batch.at(-1) as TailRecord).position);
     try {
       return this.#consumer.onBatch(batch);
     } catch (error) {

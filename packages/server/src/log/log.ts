@@ -48,6 +48,14 @@ export interface LogConstants {
   partitionOf(channel: string): number;
 }
 
+/** Which partitions of a log take no records now. */
+export interface LogHealth {
+  /** How many it has; 1 as long as nobody knows. */
+  readonly partitions: number;
+  /** Those that take none, 0-based, ascending. */
+  readonly down: readonly number[];
+}
+
 /** What became of one record of an `append`. */
 export type AppendOutcome =
   /** Durable by the standard that `declares` names. */
@@ -74,18 +82,32 @@ export class TailError extends Error {
   readonly reason: 'trimmed' | 'diverged' | 'epoch' | 'damaged' | 'unavailable';
   /** With `trimmed`: what `bounds().oldest` is now. */
   readonly oldest: Position | undefined;
+  /** With `epoch`: the partition's new one. */
+  readonly epoch: string | undefined;
 
-  constructor(reason: TailError['reason'], message: string, more: { oldest?: Position; cause?: unknown } = {}) {
+  constructor(
+    reason: TailError['reason'],
+    message: string,
+    more: { oldest?: Position; epoch?: string; cause?: unknown } = {},
+  ) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause });
     this.name = 'TailError';
     this.reason = reason;
     this.oldest = more.oldest;
+    this.epoch = more.epoch;
   }
 }
 
 export interface Tail {
   /** No `onBatch` starts after it resolves. */
   stop(): Promise<void>;
+}
+
+/** One write of a log that is durable, for whoever measures it. */
+export interface Commit {
+  readonly records: number;
+  /** From handing the batch to the disk until it was durable. */
+  readonly durationMs: number;
 }
 
 /** What a driver promises. Declared, never probed. */
@@ -97,10 +119,29 @@ export interface LogDeclaration {
   /** True where a tail of acknowledged records may vanish (a failover to a stale replica). */
   readonly mayRewind: boolean;
   readonly recordBytesMax: number;
+  /** In words: by what a tail knows that nothing is missing between two records. */
+  readonly contiguity: string;
+  /** Within how long a lost connection is found, also one that just says nothing; 0 where there is none. */
+  readonly detectMs: number;
+}
+
+/** Bytes from node to node through the log's backbone: at most once, never stored, in no order with the records. */
+export interface NodeSignals {
+  /** Never rejects; while the backbone cannot be reached it is dropped. A node's id: 1–64 of `A–Z a–z 0–9 _ -`. */
+  signal(to: 'all' | { readonly node: string }, bytes: Buffer): void;
+  /** What is sent to all, by this node too, and to the node of that id, until the returned function is called. */
+  onSignal(node: string, listener: (bytes: Buffer) => void): Promise<() => void>;
 }
 
 export interface Log {
   readonly declares: LogDeclaration;
+  /**
+   * True where a record that a tail was given is stored as `declares` says, so that its append may be answered before
+   * the others of its call are.
+   */
+  readonly seenIsStored?: boolean;
+  /** Absent where there is nobody to talk to: a log of one process. */
+  readonly signals?: NodeSignals;
 
   /** Opens or creates the log. Throws a `TidewayError` or `Error` in words when it cannot: damaged, in use, constants differ. */
   open(): Promise<LogConstants>;

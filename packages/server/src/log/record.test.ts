@@ -3,7 +3,15 @@ import { test } from 'node:test';
 import { computeTag, formatTag } from '@tideway/protocol';
 import * as fc from 'fast-check';
 import type { PhysicalRecord } from './log.ts';
-import { checkedEnd, decodeRecord, encodedBytes, encodedBytesBound, encodeRecord, recordFault } from './record.ts';
+import {
+  checkedEnd,
+  decodeRecord,
+  encodedBytes,
+  encodedBytesBound,
+  encodeRecord,
+  recordFault,
+  recordTag,
+} from './record.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 40 });
 const maybe = fc.option(text, { nil: undefined });
@@ -49,6 +57,16 @@ test('CUR-4: the tag of a written record, and of one read back, is the tag that 
       const crc = encodeRecord(record, bytes, 0);
       assert.equal(formatTag(crc), computeTag(record));
       assert.equal(decodeRecord(bytes, 0, bytes.length)?.tagCrc, crc);
+      assert.equal(recordTag(record), computeTag(record));
+    }),
+  );
+});
+
+test('CUR-4: the tag of a record with texts of any length is the tag that the protocol computes', () => {
+  const long = fc.nat(3_000).map((length) => '€'.repeat(length));
+  fc.assert(
+    fc.property(records, long, long, (record, user, key) => {
+      assert.equal(recordTag({ ...record, user, key }), computeTag({ ...record, user, key }));
     }),
   );
 });

@@ -8,8 +8,8 @@
  * for byte, so the tag is the crc of a prefix and the record's crc goes on from it: every byte is summed once.
  */
 import { crc32 } from 'node:zlib';
-import { TAG_PAYLOAD_BYTES } from '@tideway/protocol';
-import type { PhysicalRecord } from './log.ts';
+import { formatTag, TAG_PAYLOAD_BYTES, tagBytes } from '@tideway/protocol';
+import type { PhysicalRecord, Tag } from './log.ts';
 
 /** Length and crc in front of a record. */
 const HEAD_BYTES = 8;
@@ -18,6 +18,12 @@ const FIXED_BYTES = HEAD_BYTES + 8 + 7 * 2 + 4 + 1;
 /** The smallest record: no rid, user, key, expect, trace, ticket; an empty channel and payload. */
 const BODY_BYTES_MIN = 8 + 3 * 2 + 4 + 1 + 2;
 const ABSENT = 0xffff;
+/** Time, the lengths of three texts, payload length. */
+const TAG_HEAD_BYTES = 8 + 3 * 2 + 4;
+/** Room for texts of 3,000 bytes in front of the payload that a tag covers. */
+const SCRATCH_BYTES = TAG_HEAD_BYTES + 3_000 + TAG_PAYLOAD_BYTES;
+const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+const SHORT_TEXT_LENGTH = 64;
 /** Longer texts are refused: three bytes a character still fit a u16, and no field of the protocol comes near it. */
 const TEXT_LENGTH_MAX = 8 * 1024;
 
@@ -69,19 +75,8 @@ function textFault(name: string, text: string | undefined): string | undefined {
  */
 export function encodeRecord(record: PhysicalRecord, into: Buffer, at: number): number {
   const start = at + HEAD_BYTES;
-  const { time, payload } = record;
-  if (time === undefined) {
-    putU32(into, start, 0xffffffff);
-    putU32(into, start + 4, 0xffffffff);
-  } else {
-    putU32(into, start, Math.floor(time / 2 ** 32));
-    putU32(into, start + 4, time);
-  }
-  let end = putText(into, start + 8, record.rid);
-  end = putText(into, end, record.user);
-  end = putText(into, end, record.key);
-  putU32(into, end, payload.length);
-  end += 4;
+  const { payload } = record;
+  let end = putTagHead(into, start, record);
   into.set(payload, end);
   const tagEnd = end + Math.min(payload.length, TAG_PAYLOAD_BYTES);
   end += payload.length;
@@ -108,6 +103,17 @@ export function encodeRecord(record: PhysicalRecord, into: Buffer, at: number): 
   putU32(into, at, end - start);
   putU32(into, at + 4, crc32(into.subarray(tagEnd, end), tagCrc));
   return tagCrc;
+}
+
+/** The tag of a record (PROTOCOL.md CUR-4) that is not encoded. */
+export function recordTag(record: PhysicalRecord): Tag {
+  const { rid = '', user = '', key = '', payload } = record;
+  if (3 * (rid.length + user.length + key.length) > SCRATCH_BYTES - TAG_HEAD_BYTES - TAG_PAYLOAD_BYTES) {
+    return formatTag(crc32(tagBytes(record)));
+  }
+  // Together, as one call of the checksum takes longer than to copy what it sums.
+  const end = putTagHead(scratch, 0, record);
+  return formatTag(crc32(scratch.subarray(0, end + payload.copy(scratch, end, 0, TAG_PAYLOAD_BYTES))));
 }
 
 /** How many bytes the record encoded at `at` takes. */
@@ -184,6 +190,20 @@ export function decodeRecord(bytes: Buffer, at: number, limit: number): DecodedR
   };
 }
 
+/** What a tag covers in front of the payload; returns where the payload begins. */
+function putTagHead(into: Buffer, at: number, { time, rid, user, key, payload }: PhysicalRecord): number {
+  if (time === undefined) {
+    putU32(into, at, 0xffffffff);
+    putU32(into, at + 4, 0xffffffff);
+  } else {
+    putU32(into, at, Math.floor(time / 2 ** 32));
+    putU32(into, at + 4, time);
+  }
+  const end = putText(into, putText(into, putText(into, at + 8, rid), user), key);
+  putU32(into, end, payload.length);
+  return end + 4;
+}
+
 /** Four bytes by hand: twice as fast as writeUInt32BE, which checks what is known here. */
 function putU32(into: Buffer, at: number, value: number): void {
   into[at] = value >>> 24;
@@ -203,10 +223,22 @@ function getU32(bytes: Buffer, at: number): number {
 }
 
 function putText(into: Buffer, at: number, text: string | undefined): number {
-  const length = text === undefined ? ABSENT : into.write(text, at + 2);
+  const length = text === undefined ? ABSENT : putUtf8(into, at + 2, text);
   into[at] = length >>> 8;
   into[at + 1] = length;
   return text === undefined ? at + 2 : at + 2 + length;
+}
+
+/** By hand as long as it is ASCII: a call of `write` takes as long as 60 characters. */
+function putUtf8(into: Buffer, at: number, text: string): number {
+  const { length } = text;
+  if (length > SHORT_TEXT_LENGTH) return into.write(text, at);
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return into.write(text, at);
+    into[at + i] = code;
+  }
+  return length;
 }
 
 function getText(bytes: Buffer, at: number): string | undefined {

@@ -18,6 +18,8 @@ export interface LogUnderTest {
   readonly log: Log;
   /** Another log on the same storage, once the first is closed; absent where a log ends with its process. */
   readonly reopen?: () => Log;
+  /** Another node's log on the same storage, at the same time, not opened yet; absent where a log has one process. */
+  readonly peer?: () => Log;
   dispose(): Promise<void>;
 }
 
@@ -36,16 +38,19 @@ export interface LogCase {
   readonly size?: 'small';
   /** Only where a log outlives a close. */
   readonly durable?: true;
+  /** Only where several nodes share a log. */
+  readonly shared?: true;
   readonly run: (room: LogRoom) => Promise<void>;
 }
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 60_000;
 
 /** A log under test, open, with its constants. */
 export class LogRoom {
   readonly log: Log;
   readonly constants: LogConstants;
   readonly reopen: (() => Log) | undefined;
+  readonly peer: (() => Log) | undefined;
   /** Another log of the same kind, on other storage. */
   readonly makeOther: () => Promise<LogUnderTest>;
   /** The partition that the cases write to. */
@@ -56,6 +61,7 @@ export class LogRoom {
     this.log = under.log;
     this.constants = constants;
     this.reopen = under.reopen;
+    this.peer = under.peer;
     this.makeOther = makeOther;
     this.partition = constants.partitionOf(CHANNEL);
   }
@@ -85,10 +91,10 @@ export class LogRoom {
     assertAllStored(await this.log.append(records));
   }
 
-  async read(after: TailStart = 'oldest', log = this.log): Promise<Reading> {
+  async read(after: TailStart = 'oldest', log = this.log, partition = this.partition): Promise<Reading> {
     const reading = new Reading();
     reading.tail = await log.tail(
-      this.partition,
+      partition,
       after,
       (batch) => reading.take(batch),
       (error) => reading.end(error),

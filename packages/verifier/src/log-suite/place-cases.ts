@@ -8,7 +8,7 @@ import { assertAscending, placeOf, tailError, type LogCase, type LogRoom } from 
 async function fill(room: LogRoom, settle: boolean): Promise<readonly TailRecord[]> {
   const reading = await room.read();
   for (let n = 0; n < 1_000; n++) {
-    await room.store(room.records(20, { payload: Buffer.alloc(200, 0x20) }));
+    await room.store(room.records(20, { encoding: 'bytes', payload: Buffer.alloc(200, 0x20) }));
     const { newest, oldest } = await room.log.bounds(room.partition);
     if (settle && room.log.wantsSettled) await room.log.settled(room.partition, newest);
     if (settle ? oldest !== '0' : room.log.wantsSettled) break;
@@ -120,7 +120,7 @@ export const placeCases: readonly LogCase[] = [
       // What a tail keeps while it waits is bounded too: more is appended than it may keep.
       for (let n = 0; n < 200 && slow.error === undefined; n++) {
         for (let m = 0; m < 10; m++) {
-          await room.store(room.records(10, { payload: Buffer.alloc(6_000, 0x20) }));
+          await room.store(room.records(10, { encoding: 'bytes', payload: Buffer.alloc(6_000, 0x20) }));
           await room.log.settled(room.partition, (await room.log.bounds(room.partition)).newest);
         }
         const before = slow.batches.length;

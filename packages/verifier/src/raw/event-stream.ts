@@ -1,4 +1,9 @@
 /** Server-Sent Events as they are on the wire (WHATWG HTML §9.2): every block, also those an EventSource would not show. */
+import { once } from 'node:events';
+import { request as requestPlain, type IncomingMessage } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
+import { request as requestEncrypted } from 'node:https';
+import { Readable } from 'node:stream';
 import { Arrivals } from './deadline.ts';
 
 export interface StreamBlock {
@@ -83,4 +88,43 @@ export async function openEventStream(url: URL, init: RequestInit = {}): Promise
   const abort = new AbortController();
   const response = await fetch(url, { ...init, signal: abort.signal });
   return new EventStream(response, abort);
+}
+
+/** HTTP/2 over TLS only, as browsers have it. */
+export type HttpVersion = '1.1' | '2';
+
+/** Opens an event stream on a connection of its own, in this version of HTTP. */
+export async function openEventStreamOver(
+  version: HttpVersion,
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+): Promise<EventStream> {
+  return version === '2' ? await openOverHttp2(url, headers) : await openOverHttp1(url, headers);
+}
+
+async function openOverHttp1(url: URL, headers: Readonly<Record<string, string>>): Promise<EventStream> {
+  const abort = new AbortController();
+  const request = url.protocol === 'https:' ? requestEncrypted : requestPlain;
+  const asked = request(url, { headers, agent: false, signal: abort.signal }).end();
+  // What is said of the connection besides the first word is heard here; behind an answer it is the end of the body.
+  asked.on('error', () => {});
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  return new EventStream(responseOf(answer, answer.statusCode ?? 0), abort);
+}
+
+async function openOverHttp2(url: URL, headers: Readonly<Record<string, string>>): Promise<EventStream> {
+  const abort = new AbortController();
+  const session = connectHttp2(url);
+  session.on('error', (error) => stream.destroy(error));
+  const stream = session.request({ ':path': `${url.pathname}${url.search}`, ...headers }, { signal: abort.signal });
+  stream.on('close', () => session.destroy());
+  const [answer] = (await once(stream, 'response')) as [{ readonly ':status': number }];
+  return new EventStream(responseOf(stream, answer[':status']), abort);
+}
+
+function responseOf(body: Readable, status: number): Response {
+  // What ends with an error is what the caller reads; nobody else needs to hear it.
+  body.on('error', () => {});
+  // Node's own streams of the web are those of `fetch`; its types know them by two names.
+  return new Response(status === 204 ? null : (Readable.toWeb(body) as unknown as ReadableStream), { status });
 }

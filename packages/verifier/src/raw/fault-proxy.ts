@@ -24,19 +24,25 @@ const SHARE_MS = 50;
 export class FaultProxy {
   /** `undefined`: every new connection is refused. */
   target: { readonly host: string; readonly port: number } | undefined;
+  /** What its clients are to speak: bytes of TLS pass like any others. */
+  readonly scheme: 'http' | 'https';
   /** Connections cut by a fault or by `cut`, so far. */
   cuts = 0;
   readonly #server: Server;
   readonly #links = new Set<Link>();
   #fault: ProxyFault = {};
 
-  private constructor(server: Server) {
+  private constructor(server: Server, scheme: 'http' | 'https') {
     this.#server = server;
+    this.scheme = scheme;
   }
 
-  static async listen(target: { readonly host: string; readonly port: number }): Promise<FaultProxy> {
+  static async listen(
+    target: { readonly host: string; readonly port: number },
+    scheme: 'http' | 'https' = 'http',
+  ): Promise<FaultProxy> {
     const server = createServer({ allowHalfOpen: true });
-    const proxy = new FaultProxy(server);
+    const proxy = new FaultProxy(server, scheme);
     proxy.target = target;
     server.on('connection', (client) => proxy.#accept(client));
     await new Promise<void>((resolve, reject) => {
@@ -51,7 +57,7 @@ export class FaultProxy {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `${this.scheme}://127.0.0.1:${this.port}`;
   }
 
   /** Bytes that have come and may not pass yet. */

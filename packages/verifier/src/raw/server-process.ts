@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { within } from './deadline.ts';
+import { steadyPort } from './steady-port.ts';
 
 const MAIN = fileURLToPath(new URL('../../../server/src/cli/main.ts', import.meta.url));
 const LEASH = new URL('./leash.ts', import.meta.url).href;
@@ -26,18 +27,20 @@ export interface ServerOptions {
 }
 
 export class ServerProcess {
-  /** The port it took; the same is asked for at the next start. */
+  /** The same at each start, so one that nobody else is given meanwhile; 0 before the first. */
   port = 0;
+  #scheme = 'http:';
   readonly #options: ServerOptions;
   #child: ChildProcess | undefined;
   readonly lines: string[] = [];
+  #isAsked = false;
 
   constructor(options: ServerOptions) {
     this.#options = options;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `${this.#scheme}//127.0.0.1:${this.port}`;
   }
 
   get pid(): number | undefined {
@@ -45,7 +48,8 @@ export class ServerProcess {
   }
 
   /** Starts it and waits until it says that it is ready; rejects when it ends before, by whichever hand. */
-  async start(deadlineMs = 30_000): Promise<void> {
+  async start(deadlineMs = 120_000): Promise<void> {
+    if (this.port === 0) this.port = await steadyPort();
     const { data, flags = [], env, preload } = this.#options;
     const child = spawn(
       process.execPath,
@@ -58,6 +62,7 @@ export class ServerProcess {
       { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, ...env } },
     );
     this.#child = child;
+    this.#isAsked = false;
     this.lines.length = 0;
     const stderr = createInterface({ input: child.stderr as NodeJS.ReadableStream });
     stderr.on('line', (line) => {
@@ -69,7 +74,9 @@ export class ServerProcess {
       createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
         const said = parseReady(line);
         if (said === undefined) return;
-        this.port = Number(new URL(said).port);
+        const { protocol, port } = new URL(said);
+        this.#scheme = protocol;
+        this.port = Number(port);
         resolve();
       });
       child.once('error', reject);
@@ -110,7 +117,13 @@ export class ServerProcess {
     await once(child, 'exit');
   }
 
+  /** True from when it was asked to stop, or killed, until it is started again. */
+  get isStopping(): boolean {
+    return this.#isAsked || this.hasEnded;
+  }
+
   async #end(signal: NodeJS.Signals): Promise<number | null> {
+    this.#isAsked = true;
     const child = this.#child;
     if (child === undefined) return null;
     if (child.exitCode === null && child.signalCode === null) {

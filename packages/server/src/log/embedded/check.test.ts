@@ -32,7 +32,7 @@ test('a torn write is told apart from damage', async () => {
   await room.open();
   await room.append(records(1, 3));
   await room.append(records(4, 3));
-  await room.log.close();
+  room.disk.kill();
   const [path, bytes] = [...room.disk.files()].find(([name]) => name.endsWith('.seg')) as [string, Buffer];
   room.disk.put(path, bytes.subarray(0, -1));
   const { torn, problems, segments } = await checkLog(FOLDER, room.disk.boot().disk);

@@ -9,9 +9,10 @@ import { CONSTANTS_FILE, readConstants } from './constants-file.ts';
 import { nodeDisk, type Disk } from './disk.ts';
 import { SEGMENTS_FOLDER } from './folder.ts';
 import { FolderInUseError } from './folder-lock.ts';
-import { chainProblem, headProblem, listSegments, readHead } from './recovery.ts';
+import { knownBytes, readKnownEnd, tearOf } from './known-end.ts';
+import { chainProblem, endsEarly, headProblem, listSegments, missingSegment, readHead } from './recovery.ts';
 import { segmentName, type SegmentHead } from './segment-format.ts';
-import { isTornWrite, scanSegment } from './segment-scan.ts';
+import { isTornWrite, scanSegment, type SegmentEnd } from './segment-scan.ts';
 
 export interface CheckedSegment {
   readonly file: string;
@@ -87,7 +88,14 @@ class FolderCheck {
   async run(): Promise<LogCheck> {
     const constants = await this.#constants();
     const found = await this.#heads(constants?.epoch);
-    for (const [n, segment] of found.entries()) await this.#segment(segment, found[n + 1]);
+    const last = found.at(-1);
+    const folder = join(this.#folder, SEGMENTS_FOLDER);
+    const end = last === undefined ? undefined : await readKnownEnd(this.#disk, folder);
+    const missing = last === undefined ? undefined : missingSegment(end, last.head);
+    if (missing !== undefined) this.#problem(join(folder, missing), 0, 'it is missing');
+    const tear = tearOf(end, await this.#disk.bootId());
+    for (const [n, segment] of found.entries())
+      await this.#segment(segment, found[n + 1], { knownBytes: knownBytes(end, segment.head), tear });
     return {
       epoch: constants?.epoch,
       window: constants?.window,
@@ -129,21 +137,27 @@ class FolderCheck {
     return found;
   }
 
-  async #segment(segment: FoundSegment, next: FoundSegment | undefined): Promise<void> {
+  async #segment(
+    segment: FoundSegment,
+    next: FoundSegment | undefined,
+    known: Pick<SegmentEnd, 'knownBytes' | 'tear'>,
+  ): Promise<void> {
     const { path, head, size } = segment;
     const successor = next?.head.previous?.first === head.first ? next : undefined;
     const to = successor?.head.previous?.bytes ?? size;
-    if (to > size) this.#problem(path, size, `the file ends here, but ${to} bytes were written`);
+    if (to > size) this.#problem(path, size, endsEarly(to));
     const file = await this.#disk.open(path, 'read');
     try {
       const scan = await scanSegment(file, head, Math.min(to, size));
       const { count, bytes, batches, fault } = scan;
       this.#segments.push({ file: path, first: head.first, records: count, batches: batches.length, bytes });
-      const limits = { fileBytes: size, writeBytesMax: WRITE_BYTES_MAX };
+      const limits = { fileBytes: size, writeBytesMax: WRITE_BYTES_MAX, ...known };
       if (fault !== undefined && next === undefined && (await isTornWrite(file, head, scan, limits))) {
         this.#torn = { file: path, offset: bytes, bytes: size - bytes };
       } else if (fault !== undefined) {
         this.#problem(path, fault.offset, fault.problem);
+      } else if (next === undefined && bytes < known.knownBytes) {
+        this.#problem(path, bytes, endsEarly(known.knownBytes));
       } else if (successor !== undefined && to <= size && successor.first !== head.first + count) {
         this.#problem(
           path,

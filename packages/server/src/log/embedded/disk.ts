@@ -13,8 +13,9 @@ import {
   read as readBytes,
   write as writeBytes,
 } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { makeFolder } from '../missing-folders.ts';
 import { lockFolder } from './folder-lock.ts';
 
 export interface Disk {
@@ -36,6 +37,11 @@ export interface Disk {
    * leaves no trace, and takes nothing where nobody ever locked. Rejects with a `FolderInUseError`.
    */
   lock(folder: string, use: 'read' | 'write'): Promise<() => void>;
+  /**
+   * Names this run of the machine: while it is the same, what a process has written is there, whether or not it was
+   * synced. `undefined` where the platform has no name for it.
+   */
+  bootId(): Promise<string | undefined>;
 }
 
 export interface DiskFile {
@@ -132,9 +138,7 @@ class NodeFile implements DiskFile {
 }
 
 export const nodeDisk: Disk = {
-  async makeFolder(path) {
-    await mkdir(path, { recursive: true });
-  },
+  makeFolder,
   list: (folder) => readdir(folder),
   async readFile(path) {
     try {
@@ -163,4 +167,9 @@ export const nodeDisk: Disk = {
     }
   },
   lock: lockFolder,
+  async bootId() {
+    if (process.platform !== 'linux') return undefined;
+    const text = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
+    return text.trim() || undefined;
+  },
 };

@@ -25,6 +25,7 @@ function dice(seed: number): () => number {
 const env = (random: () => number) => ({
   randomBytes: (count: number) => Uint8Array.from({ length: count }, () => Math.floor(random() * 256)),
   endOfTick: (callback: () => void) => void setImmediate(callback),
+  monotonicMs: () => 0,
 });
 
 type Fate = 'stored' | 'refused' | 'unknown';

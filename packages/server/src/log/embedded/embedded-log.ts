@@ -9,6 +9,7 @@ import {
   TailError,
   type AppendOutcome,
   type Bounds,
+  type Commit,
   type Log,
   type LogConstants,
   type LogDeclaration,
@@ -21,7 +22,7 @@ import {
 import { positionNumber, positionOf } from '../position.ts';
 import { AppendQueue, writeBytesMax, type Batch } from './append-queue.ts';
 import { type Disk, nodeDisk } from './disk.ts';
-import { openFolder } from './folder.ts';
+import { noteEnd, openFolder } from './folder.ts';
 import type { Segments, WriteResult } from './segments.ts';
 
 /** What an operator should hear of. */
@@ -37,7 +38,9 @@ export type EmbeddedLogEvent =
 export interface EmbeddedLogOptions {
   readonly folder: string;
   readonly report?: (event: EmbeddedLogEvent) => void;
-  readonly env?: Pick<Env, 'randomBytes' | 'endOfTick'>;
+  /** A batch is durable. */
+  readonly onCommit?: (commit: Commit) => void;
+  readonly env?: Pick<Env, 'randomBytes' | 'endOfTick' | 'monotonicMs'>;
   readonly disk?: Disk;
   /** How many records the fold may look back. Fixed when the log is made; another value later is refused. */
   readonly window?: number;
@@ -62,9 +65,12 @@ export class EmbeddedLog implements Log {
     durable: true,
     mayRewind: false,
     recordBytesMax: limits.recordBytesMax,
+    contiguity:
+      'the records are numbered without holes, each with a checksum; a segment says where the one before it ends',
+    detectMs: 0,
   };
   readonly #options: EmbeddedLogOptions;
-  readonly #env: Pick<Env, 'randomBytes' | 'endOfTick'>;
+  readonly #env: Pick<Env, 'randomBytes' | 'endOfTick' | 'monotonicMs'>;
   readonly #queue: AppendQueue;
   readonly #tails = new Set<LiveTail>();
   #opened: { readonly segments: Segments; readonly window: number; readonly unlock: () => void } | undefined;
@@ -172,6 +178,7 @@ export class EmbeddedLog implements Log {
     const { segments, unlock } = this.#opened;
     try {
       await segments.close();
+      await noteEnd(this.#options.disk ?? nodeDisk, this.#options.folder, segments);
     } finally {
       unlock();
     }
@@ -185,7 +192,12 @@ export class EmbeddedLog implements Log {
       return;
     }
     const { segments } = this.#opened;
-    void segments.write(batch.bytes, batch.count, batch.lastTag).then((result) => this.#written(batch, result));
+    const sinceMs = this.#env.monotonicMs();
+    void segments.write(batch.bytes, batch.count, batch.lastTag).then((result) => {
+      if (result.state === 'stored')
+        this.#options.onCommit?.({ records: batch.count, durationMs: this.#env.monotonicMs() - sinceMs });
+      this.#written(batch, result);
+    });
   }
 
   /** Sends the next batch on its way before it looks at this one, so that the disk does not wait for the tails. */

@@ -4,6 +4,7 @@ import { formatEpoch } from '@tideway/protocol';
 import { CONSTANTS_FILE, readConstants, writeConstants } from './constants-file.ts';
 import type { Disk } from './disk.ts';
 import { LogDamagedError, listSegments, readHead, recoverSegments, type TornWrite } from './recovery.ts';
+import { writeKnownEnd } from './known-end.ts';
 import { SEGMENT_HEAD_BYTES, segmentName } from './segment-format.ts';
 import { Segments } from './segments.ts';
 
@@ -37,11 +38,19 @@ export async function openFolder(options: FolderOptions): Promise<OpenedFolder> 
     const stored = await readConstants(disk, folder);
     // A killed process may have made them and not come to sync their name.
     if (stored !== undefined) await disk.syncFolder(folder);
-    return { ...(stored === undefined ? await create(options) : await recover(options, stored)), unlock };
+    const opened = stored === undefined ? await create(options) : await recover(options, stored);
+    await noteEnd(disk, folder, opened.segments);
+    return { ...opened, unlock };
   } catch (error) {
     unlock();
     throw error;
   }
+}
+
+/** What is written from now on may be torn; what is there is whole. Where it cannot be noted, what was noted holds. */
+export async function noteEnd(disk: Disk, folder: string, segments: Segments): Promise<void> {
+  const end = { ...segments.end, boot: await disk.bootId() };
+  await writeKnownEnd(disk, join(folder, SEGMENTS_FOLDER), end).catch(() => undefined);
 }
 
 async function recover(

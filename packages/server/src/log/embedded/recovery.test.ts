@@ -10,11 +10,16 @@ import { FOLDER, MemoryRoom, readAll, records, rids } from './testing/log-room.t
 
 const SEGMENT = `${FOLDER}/segments/00000000000000000001.seg`;
 
-/** A folder of one segment, and where each of its batches ends with how many records so far. */
-async function written(sizes: readonly number[]): Promise<{
+interface Written {
   readonly files: ReadonlyMap<string, Buffer>;
+  /** Where each batch ends, with how many records so far. */
   readonly ends: readonly { readonly offset: number; readonly count: number }[];
-}> {
+  /** The run of the machine. */
+  readonly boot: string;
+}
+
+/** A folder of one segment that a log left which was killed, or closed. */
+async function written(sizes: readonly number[], ending: 'killed' | 'closed' = 'killed'): Promise<Written> {
   const room = new MemoryRoom();
   await room.open();
   const ends = [{ offset: SEGMENT_HEAD_BYTES, count: 0 }];
@@ -23,8 +28,8 @@ async function written(sizes: readonly number[]): Promise<{
     await room.append(records(count + 1, size, 30));
     ends.push({ offset: (room.disk.files().get(SEGMENT) as Buffer).length, count: count + size });
   }
-  await room.log.close();
-  return { files: room.disk.files(), ends };
+  if (ending === 'closed') await room.log.close();
+  return { files: room.disk.files(), ends, boot: room.disk.bootName };
 }
 
 function withSegment(files: ReadonlyMap<string, Buffer>, bytes: Buffer): ReadonlyMap<string, Buffer> {
@@ -83,7 +88,7 @@ test('with any byte changed before the last batch, the log says file and offset 
   }
 });
 
-test('with any byte of the last batch changed, what stands before it is whole', async () => {
+test('with any byte of the last batch changed and the power cut since, what stands before it is whole', async () => {
   const { files, ends } = await written([3, 1, 4]);
   const bytes = files.get(SEGMENT) as Buffer;
   for (let at = ends[2]?.offset as number; at < bytes.length; at++) {
@@ -93,6 +98,88 @@ test('with any byte of the last batch changed, what stands before it is whole', 
     await room.open();
     assert.deepEqual(await room.rids(), rids(1, 4), `byte ${at}`);
     assert.equal(room.events[0]?.event, 'torn_write');
+  }
+});
+
+/** Opens a folder with this segment and expects damage at an offset; nothing is changed, and the check says the same. */
+async function expectDamage(room: MemoryRoom, isThere: (offset: number) => boolean, message: string): Promise<void> {
+  const before = room.disk.files().get(SEGMENT);
+  const error: unknown = await room.open().then(
+    () => undefined,
+    (failed: unknown) => failed,
+  );
+  assert.ok(error instanceof LogDamagedError, `${message}: ${String(error)}`);
+  assert.equal(error.file, SEGMENT);
+  assert.ok(isThere(error.offset), `${message} was called ${error.offset}`);
+  assert.deepEqual(room.disk.files().get(SEGMENT), before, 'nothing was changed');
+  room.disk.kill();
+  const { problems, torn } = await checkLog(FOLDER, room.disk.boot().disk);
+  assert.deepEqual(
+    problems.map(({ offset }) => offset),
+    [error.offset],
+  );
+  assert.equal(torn, undefined);
+}
+
+for (const ending of ['killed', 'closed'] as const) {
+  test(`with any byte of the last batch changed while the machine ran on, a log that was ${ending} says that it is damaged`, async () => {
+    const { files, ends, boot } = await written([3, 1, 4], ending);
+    const bytes = files.get(SEGMENT) as Buffer;
+    const last = ends[2]?.offset as number;
+    for (let at = last; at < bytes.length; at++) {
+      const changed = Buffer.from(bytes);
+      changed[at] = (changed[at] as number) ^ 0x20;
+      // A killed process leaves a beginning of its last write, and this is all of one.
+      const room = new MemoryRoom(withSegment(files, changed), boot);
+      await expectDamage(room, (offset) => offset >= last && offset <= at, `byte ${at}`);
+    }
+  });
+}
+
+test('killed while the machine ran on, a log opens with any beginning of its last write cut off', async () => {
+  const { files, ends, boot } = await written([3, 8]);
+  const bytes = files.get(SEGMENT) as Buffer;
+  for (let cut = ends[1]?.offset as number; cut <= bytes.length; cut++) {
+    const room = new MemoryRoom(withSegment(files, bytes.subarray(0, cut)), boot);
+    await room.open();
+    assert.deepEqual(await room.rids(), cut === bytes.length ? rids(1, 11) : rids(1, 3), `cut at ${cut}`);
+  }
+});
+
+test('a log that was closed lacks nothing: cut at any byte, on whatever machine, it is damaged', async () => {
+  const { files, boot } = await written([3, 1], 'closed');
+  const bytes = files.get(SEGMENT) as Buffer;
+  for (const machine of [boot, undefined]) {
+    for (let cut = SEGMENT_HEAD_BYTES; cut < bytes.length; cut++) {
+      const room = new MemoryRoom(withSegment(files, bytes.subarray(0, cut)), machine);
+      await expectDamage(room, (offset) => offset <= cut, `cut at ${cut}`);
+    }
+  }
+});
+
+test('what was whole at the last start is damaged where it is not, also after the power was cut', async () => {
+  const { files } = await written([3, 1], 'closed');
+  const room = new MemoryRoom(files);
+  await room.open();
+  room.disk.cutPower();
+  const bytes = Buffer.from(room.disk.files().get(SEGMENT) as Buffer);
+  const at = bytes.length - 1;
+  bytes[at] = (bytes[at] as number) ^ 1;
+  room.disk.put(SEGMENT, bytes);
+  await expectDamage(room, (offset) => offset <= at, 'the last byte');
+});
+
+test('what is noted about the end is believed only where it fits its checksum', async () => {
+  const { files, boot } = await written([3, 1], 'closed');
+  const path = `${FOLDER}/segments/known-end`;
+  const bytes = files.get(SEGMENT) as Buffer;
+  const noted = files.get(path) as Buffer;
+  for (let at = 0; at < noted.length; at++) {
+    const changed = Buffer.from(noted);
+    changed[at] = (changed[at] as number) ^ 1;
+    const room = new MemoryRoom(new Map([...withSegment(files, bytes.subarray(0, -1)), [path, changed]]), boot);
+    await room.open();
+    assert.deepEqual(await room.rids(), rids(1, 3), `byte ${at}`);
   }
 });
 
@@ -170,6 +257,7 @@ test('a sealed segment that is cut, missing, of another log or under another nam
     ['renamed', (room) => room.disk.put(second, files.get(third) as Buffer), /it begins at record \d+, not \d+/],
     ['no segment', (room) => room.disk.put(second, Buffer.from('hello')), /a segment's head has/],
     ['other file', (room) => room.disk.put(second, Buffer.alloc(100, 'x')), /not a segment file/],
+    ['the last one', (room) => room.disk.drop(names.at(-1) as string), /it is missing/],
     ['all missing', (room) => names.forEach((name) => room.disk.drop(name)), /not one segment/],
   ];
   for (const [name, damage, message] of damages) {

@@ -7,7 +7,8 @@ import { TAG_LOWEST } from '@tideway/protocol';
 import { writeWhole, type Disk, type DiskFile } from './disk.ts';
 import { decodeSegmentHead, firstOfName, SEGMENT_HEAD_BYTES, segmentName, type SegmentHead } from './segment-format.ts';
 import { Segment } from './segment.ts';
-import { isTornWrite, scanSegment } from './segment-scan.ts';
+import { knownBytes, readKnownEnd, tearOf, type KnownEnd } from './known-end.ts';
+import { isTornWrite, scanSegment, type SegmentEnd } from './segment-scan.ts';
 
 /** A file of the log is not what was written. */
 export class LogDamagedError extends Error {
@@ -67,9 +68,14 @@ export async function recoverSegments(options: RecoveryOptions): Promise<Recover
   const last = segments.at(-1);
   if (last === undefined) throw new LogDamagedError(folder, 0, 'there is a log.json but not one segment');
 
+  const end = await readKnownEnd(disk, folder);
+  const missing = missingSegment(end, last.head);
+  if (missing !== undefined) throw new LogDamagedError(join(folder, missing), 0, 'it is missing');
+
   const file = await disk.open(last.path, 'write');
   try {
-    const found = await recoverLast(options, last, file);
+    const tear = tearOf(end, await disk.bootId());
+    const found = await recoverLast(options, last, file, { knownBytes: knownBytes(end, last.head), tear });
     for (const name of await disk.list(folder)) if (name.endsWith('.new')) await disk.remove(join(folder, name));
     return { segments, file, ...found };
   } catch (error) {
@@ -90,7 +96,7 @@ async function openSegment(options: RecoveryOptions, first: number, before: Segm
     const beforeBytes = before.bytes;
     before.bytes = head.previous.bytes;
     if (beforeBytes < before.bytes) {
-      throw new LogDamagedError(before.path, beforeBytes, `the file ends here, but ${before.bytes} bytes were written`);
+      throw new LogDamagedError(before.path, beforeBytes, endsEarly(before.bytes));
     }
   }
   const segment = new Segment(options.folder, head);
@@ -127,21 +133,33 @@ export function chainProblem(
   return `the segment before it, ${segmentName(head.previous.first)}, is missing`;
 }
 
+/** The name of the segment that was the last one, where that is not there any more. */
+export function missingSegment(end: KnownEnd | undefined, last: SegmentHead): string | undefined {
+  return end !== undefined && end.first > last.first ? segmentName(end.first) : undefined;
+}
+
+export function endsEarly(bytes: number): string {
+  return `the file ends here, but ${bytes} bytes were written`;
+}
+
 async function recoverLast(
   options: RecoveryOptions,
   last: Segment,
   file: DiskFile,
+  known: Pick<SegmentEnd, 'knownBytes' | 'tear'>,
 ): Promise<{ newestTag: string; torn: TornWrite | undefined }> {
   const fileBytes = last.bytes;
   const scan = await scanSegment(file, last.head, fileBytes);
   let torn: TornWrite | undefined;
   if (scan.fault !== undefined) {
-    const limits = { fileBytes, writeBytesMax: options.writeBytesMax };
+    const limits = { fileBytes, writeBytesMax: options.writeBytesMax, ...known };
     if (!(await isTornWrite(file, last.head, scan, limits))) {
       throw new LogDamagedError(last.path, scan.fault.offset, scan.fault.problem);
     }
     await file.truncate(scan.bytes);
     torn = { file: last.path, bytes: fileBytes - scan.bytes };
+  } else if (scan.bytes < known.knownBytes) {
+    throw new LogDamagedError(last.path, scan.bytes, endsEarly(known.knownBytes));
   }
   last.count = scan.count;
   last.bytes = scan.bytes;

@@ -2,6 +2,7 @@
 import type { TailRecord } from '../log.ts';
 import { BatchReader, checkBatch, decodeBatch, type BatchBytes, type BatchFault } from './batch-reader.ts';
 import type { DiskFile } from './disk.ts';
+import type { Tear } from './known-end.ts';
 import { BATCH_HEAD_BYTES, holdsBatchHead, SEGMENT_HEAD_BYTES, type SegmentHead } from './segment-format.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -60,21 +61,36 @@ function lastBatchOf(batch: BatchBytes): SegmentScan['lastBatch'] {
   return { offset: batch.offset, bytes, lastRecord: decoded[0] as TailRecord };
 }
 
+/** What is known of the end of a log's last segment. */
+export interface SegmentEnd {
+  readonly fileBytes: number;
+  /** No write is larger. */
+  readonly writeBytesMax: number;
+  /** So much was whole and durable before. */
+  readonly knownBytes: number;
+  /** What a write may have left that was interrupted. */
+  readonly tear: Tear;
+}
+
 /**
  * Whether what a scan stopped at can be a write that a crash interrupted: it is the last thing in the file, no larger
  * than one write, and nothing whole follows it, since the log writes a batch only when the one before it is durable.
- * Anything else is damage.
+ * Anything else is damage; so is what was whole before, and of a write that a kill interrupted all but a beginning.
  */
 export async function isTornWrite(
   file: DiskFile,
   head: SegmentHead,
   scan: SegmentScan,
-  limits: { readonly fileBytes: number; readonly writeBytesMax: number },
+  limits: SegmentEnd,
 ): Promise<boolean> {
   const { fault, bytes } = scan;
-  if (fault === undefined || fault.misplaced === true || limits.fileBytes - bytes > limits.writeBytesMax) return false;
+  const rest = limits.fileBytes - bytes;
+  if (fault === undefined || fault.misplaced === true || rest > limits.writeBytesMax) return false;
+  if (bytes < limits.knownBytes) return false;
+  if (limits.tear === 'beginning')
+    return fault.end === undefined ? rest < BATCH_HEAD_BYTES : fault.end > limits.fileBytes;
   if (fault.end !== undefined) return fault.end >= limits.fileBytes;
-  const rest = Buffer.allocUnsafeSlow(limits.fileBytes - bytes);
-  const count = await file.read(rest, bytes);
-  return !holdsBatchHead(rest.subarray(0, count), 1, head.salt);
+  const left = Buffer.allocUnsafeSlow(rest);
+  const count = await file.read(left, bytes);
+  return !holdsBatchHead(left.subarray(0, count), 1, head.salt);
 }

@@ -82,6 +82,11 @@ export class Segments {
     return this.#oldest.head.first - 1;
   }
 
+  /** The last segment's first record, and how many of its bytes are whole and durable. */
+  get end(): { readonly first: number; readonly bytes: number } {
+    return { first: this.#last.head.first, bytes: this.#last.bytes };
+  }
+
   /** Bytes of all segments together. */
   get bytes(): number {
     return this.#bytes + this.#last.bytes;

@@ -2,8 +2,7 @@
  * The log of `durable: false`: records in the memory of this process, gone with it, bounded by a budget. Its epoch is
  * new at each start, so that no cursor of an earlier life is taken for one of this.
  */
-import { crc32 } from 'node:zlib';
-import { formatEpoch, formatTag, limits, tagBytes, tagsMatch } from '@tideway/protocol';
+import { formatEpoch, limits, tagsMatch } from '@tideway/protocol';
 import { type Env, nodeEnv } from '../../env.ts';
 import { LiveTail } from '../live-tail.ts';
 import {
@@ -20,7 +19,7 @@ import {
   type TailStart,
 } from '../log.ts';
 import { positionNumber, positionOf } from '../position.ts';
-import { encodedBytesBound, recordFault } from '../record.ts';
+import { encodedBytesBound, recordFault, recordTag } from '../record.ts';
 
 export interface MemoryLogOptions {
   readonly env?: Env;
@@ -47,6 +46,8 @@ export class MemoryLog implements Log {
     durable: false,
     mayRewind: false,
     recordBytesMax: limits.recordBytesMax,
+    contiguity: 'the records are numbered without holes, and only the oldest are dropped',
+    detectMs: 0,
   };
   readonly #env: Env;
   readonly #keepBytes: number;
@@ -91,7 +92,7 @@ export class MemoryLog implements Log {
         const size = encodedBytesBound(record);
         taken.push({
           position: positionOf(this.#oldest + this.#records.length + 1),
-          tag: formatTag(crc32(tagBytes(record))),
+          tag: recordTag(record),
           record,
         });
         this.#records.push(taken.at(-1) as TailRecord);

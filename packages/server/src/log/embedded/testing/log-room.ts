@@ -24,10 +24,11 @@ export class MemoryRoom {
   readonly events: EmbeddedLogEvent[] = [];
   #log: EmbeddedLog | undefined;
 
-  constructor(files: ReadonlyMap<string, Buffer> = new Map()) {
+  /** @param boot the run of the machine that the files are from, where it is still the same */
+  constructor(files: ReadonlyMap<string, Buffer> = new Map(), boot?: string) {
     // Half of the unsynced sectors survive, always the same ones: these tests choose their damage themselves.
     let n = 0;
-    this.disk = new MemoryDisk(() => (n++ % 2) / 2);
+    this.disk = new MemoryDisk(() => (n++ % 2) / 2, boot);
     for (const [path, bytes] of files) this.disk.put(path, bytes);
   }
 

@@ -26,6 +26,8 @@ export type DiskFault =
 
 const SECTOR_BYTES = 512;
 
+let boots = 0;
+
 interface Inode {
   /** What a process reads. */
   content: Buffer;
@@ -45,12 +47,22 @@ export class MemoryDisk {
   #looseNames: { readonly folder: string; readonly apply: (names: Map<string, Inode>) => void }[] = [];
   #locked = new Set<string>();
   #life = 0;
+  /** Which run of the machine it is. */
+  #boot: string;
   #held: Promise<void> = Promise.resolve();
   #died: (() => void) | undefined;
 
-  /** @param random in [0, 1): decides what a power cut keeps */
-  constructor(random: () => number) {
+  /**
+   * @param random in [0, 1): decides what a power cut keeps
+   * @param boot the run of the machine, where it is that of another disk
+   */
+  constructor(random: () => number, boot = `boot ${boots++}`) {
     this.#random = random;
+    this.#boot = boot;
+  }
+
+  get bootName(): string {
+    return this.#boot;
   }
 
   /** Starts a process. It sees the disk until it dies; then its calls never return. */
@@ -69,6 +81,7 @@ export class MemoryDisk {
   /** The power goes: what was not synced is there or is not. */
   cutPower(): void {
     this.kill();
+    this.#boot = `boot ${boots++}`;
     for (const { apply } of this.#looseNames) if (this.#random() < 0.5) apply(this.#durableNames);
     this.#looseNames = [];
     this.#names = new Map(this.#durableNames);
@@ -178,6 +191,10 @@ export class MemoryDisk {
         if (this.#locked.has(folder)) throw new FolderInUseError(folder, undefined);
         this.#locked.add(folder);
         return () => void (life === this.#life && this.#locked.delete(folder));
+      },
+      bootId: async () => {
+        await this.#turn(life);
+        return this.#boot;
       },
     };
   }

@@ -1,0 +1,3 @@
+import { rabbitmqSuite } from './testing/rabbitmq-suite.ts';
+
+rabbitmqSuite(4);
