@@ -2,6 +2,7 @@
  * Applies what the log's tail gives, synchronously: fold, frame, overlay; then tells what happened. Holds everything
  * that follows from the log in memory; never touches the store but for metas that are not in memory.
  */
+import { TAG_HIGHEST } from '@tideway/protocol';
 import type { PhysicalRecord, Position, Tag, TailRecord } from '../log/log.ts';
 import type { Channel, Channels } from './channels.ts';
 import { Fold } from './fold.ts';
@@ -23,6 +24,10 @@ export interface ApplierOptions {
   readonly fold: Fold;
   readonly channels: Channels;
   readonly now: () => number;
+  /** Of the record at this position the fold is not sure that it is visible. */
+  readonly onDoubt: (position: Position) => void;
+  /** Behind this position nothing is applied that the fold is not sure of. Absent: all is. */
+  readonly sureBehind?: Position | undefined;
   /** What was applied before. */
   readonly position: Position;
   readonly tag: Tag;
@@ -41,6 +46,8 @@ export class Applier {
   /** Records that no frame could be made of, since the start. */
   unreadable = 0;
   readonly #now: () => number;
+  readonly #onDoubt: (position: Position) => void;
+  readonly #sureBehind: Position | undefined;
   #touched: Channel[] = [];
   #controls: { readonly channel: Channel; readonly kind: 'trim' | 'close' }[] = [];
   #verdicts: { readonly ticket: string; readonly verdict: Verdict; readonly record: VisibleRecord | undefined }[] = [];
@@ -51,13 +58,19 @@ export class Applier {
     this.position = options.position;
     this.tag = options.tag;
     this.#now = options.now;
+    this.#onDoubt = options.onDoubt;
+    this.#sureBehind = options.sureBehind;
   }
 
-  /** Applies a batch whole. Throws `StoreAwayError`, with nothing done, when it needs a meta that cannot be read now. */
-  apply(batch: readonly TailRecord[], events: ApplyEvents): void {
+  /**
+   * Applies a batch whole; false where it stopped in front of a record that it must be sure of and is not: then it takes
+   * no more, ever. Throws `StoreAwayError`, with nothing done, when it needs a meta that cannot be read now.
+   */
+  apply(batch: readonly TailRecord[], events: ApplyEvents): boolean {
     const channels = batch.map((item) => this.channels.findOrMake(item.record.channel));
-    for (let i = 0; i < batch.length; i++) this.#applyOne(batch[i] as TailRecord, channels[i] as Channel);
-    const last = batch.at(-1);
+    let count = 0;
+    while (count < batch.length && this.#applyOne(batch[count] as TailRecord, channels[count] as Channel)) count++;
+    const last = batch[count - 1];
     if (last !== undefined) {
       this.position = last.position;
       this.tag = last.tag;
@@ -65,6 +78,7 @@ export class Applier {
     for (const channel of channels) if (channel.head === undefined) this.channels.forgetBlank(channel);
     this.#tell(events);
     this.channels.evict();
+    return count === batch.length;
   }
 
   /** The channel's meta is to be written. */
@@ -74,13 +88,15 @@ export class Applier {
     this.dirty.push(channel);
   }
 
-  #applyOne(item: TailRecord, channel: Channel): void {
+  #applyOne(item: TailRecord, channel: Channel): boolean {
     const { record } = item;
     const { verdict, unsure } = this.fold.judge(item, channel.head === undefined ? undefined : channel.head.slice(-4));
+    if (unsure && this.#sureBehind !== undefined && item.position > this.#sureBehind) return false;
     let visible: VisibleRecord | undefined;
     switch (verdict.state) {
       case 'visible':
         visible = this.#show(item, channel, verdict.cursor);
+        if (unsure) this.#doubt(item, channel);
         break;
       case 'control':
         this.#control(record.kind as 'trim' | 'close', channel, verdict.cursor);
@@ -95,9 +111,8 @@ export class Applier {
       default:
         verdict satisfies never;
     }
-    if (unsure)
-      this.#raiseFloor(channel, `${channel.floor.slice(0, 7)}${item.position}.${channel.head?.slice(-4) ?? 'zzzz'}`);
     if (record.ticket !== undefined) this.#verdicts.push({ ticket: record.ticket, verdict, record: visible });
+    return true;
   }
 
   #show(item: TailRecord, channel: Channel, cursor: string): VisibleRecord {
@@ -118,6 +133,13 @@ export class Applier {
     this.unwrittenRecords++;
     this.unwrittenBytes += visible.frame.length;
     return visible;
+  }
+
+  /** It may be none, by what stands before the log's beginning: the channel is told from there on, and of no tag there. */
+  #doubt(item: TailRecord, channel: Channel): void {
+    channel.head = `${channel.floor.slice(0, 7)}${item.position}.${TAG_HIGHEST}`;
+    this.#raiseFloor(channel, channel.head);
+    this.#onDoubt(item.position);
   }
 
   #control(kind: 'trim' | 'close', channel: Channel, cursor: string): void {

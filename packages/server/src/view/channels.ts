@@ -4,7 +4,7 @@
  */
 import { formatCursor, namespaceOf, POSITION_ZERO, TAG_HIGHEST, TAG_LOWEST } from '@tideway/protocol';
 import type { Position } from '../log/log.ts';
-import { positionOf } from './packed-place.ts';
+import { positionOf, tagOf } from './packed-place.ts';
 import { decodeMeta, metaKey, type ChannelMeta } from './store-keys.ts';
 import type { StoreKey } from './store.ts';
 import type { ChannelState, Retention, VisibleRecord } from './view.ts';
@@ -34,7 +34,7 @@ export class Channel implements ChannelMeta {
   dirty = false;
   /** Where the current batch starts in `young`; −1 outside of a batch that touches it. */
   batchFrom = -1;
-  /** Counts how often runs were joined in the store: a read that spans it is made again. */
+  /** Counts each beginning and end of a joining of runs in the store: what does not join up meanwhile is read again. */
   arrangement = 0;
   /** Holders that need this very object to stay. */
   pins = 0;
@@ -44,6 +44,10 @@ export class Channel implements ChannelMeta {
     this.name = name;
     this.floor = floor;
     this.retention = retention;
+  }
+
+  get isArranging(): boolean {
+    return this.arrangement % 2 === 1;
   }
 
   /** Nothing was ever appended, trimmed or closed here. */
@@ -58,6 +62,8 @@ export interface ChannelsOptions {
   readonly base: Position;
   readonly getSync: (key: StoreKey) => Buffer | undefined;
   readonly retention: (namespace: string) => Retention;
+  /** False where more lies below the floors than is held yet. */
+  readonly floorIsFinal: boolean;
   /** True for channels that must stay in memory. */
   readonly isFollowed: (channel: string) => boolean;
   readonly keptMax?: number;
@@ -76,12 +82,20 @@ export class Channels {
     this.base = options.base;
   }
 
+  get floorIsFinal(): boolean {
+    return this.#options.floorIsFinal;
+  }
+
   get size(): number {
     return this.#kept.size;
   }
 
   has(name: string): boolean {
     return this.#kept.has(name);
+  }
+
+  inMemory(): Iterable<Channel> {
+    return this.#kept.values();
   }
 
   /** The channel if anything is known of it. Throws what the store throws where memory does not have it. */
@@ -112,22 +126,33 @@ export class Channels {
     if (channel.blank) this.#kept.delete(channel.name);
   }
 
-  /** As a reader is told it. */
+  /** As a reader is told it. Throws what the store throws where memory does not have it. */
   state(name: string): ChannelState {
-    const { epoch } = this.#options;
-    const channel = this.find(name);
+    return this.#stateOf(this.find(name));
+  }
+
+  /** Without the store: a channel that is not in memory is told as one that never was. */
+  stateInMemory(name: string): ChannelState {
+    return this.#stateOf(this.#kept.get(name));
+  }
+
+  #stateOf(channel: Channel | undefined): ChannelState {
+    const { epoch, floorIsFinal } = this.#options;
     if (channel === undefined) {
       const floor = this.#baseFloor();
-      return { epoch, place: floor, head: undefined, floor, floorIsFinal: true, closed: false };
+      return { epoch, place: floor, head: undefined, floor, floorIsFinal, closed: false };
     }
     const { head, floor, closed } = channel;
     const place = head !== undefined && positionOf(head) >= positionOf(floor) ? head : floor;
-    return { epoch, place, head, floor, floorIsFinal: true, closed };
+    return { epoch, place, head, floor, floorIsFinal, closed };
   }
 
   /** What a record's `prev` says: the head, or where the channel's knowledge begins. */
   prevOf(channel: Channel): string {
-    return channel.head ?? formatCursor(this.#options.epoch, this.base, TAG_LOWEST);
+    const { head } = channel;
+    if (head === undefined) return formatCursor(this.#options.epoch, this.base, TAG_LOWEST);
+    // Of a record that the fold was unsure of only the place is known.
+    return tagOf(head) === TAG_HIGHEST ? head.slice(0, -4) + TAG_LOWEST : head;
   }
 
   /** Lets go of channels that were not used for a while, a few at a time. */

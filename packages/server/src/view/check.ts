@@ -2,6 +2,7 @@
  * `tideway log check` for the view: reads every value of its store and says what does not fit together. For a folder
  * that no server has open. What it finds is no loss: a server that meets it makes the view anew from the log.
  */
+import { decodeFeedPart } from './feed-index.ts';
 import { positionOf } from './packed-place.ts';
 import { splitRun } from './run.ts';
 import {
@@ -10,6 +11,9 @@ import {
   decodeApplied,
   decodeMeta,
   decodeWindow,
+  FEED_END,
+  FEED_START,
+  feedKey,
   metaRange,
   runsEnd,
   runsStart,
@@ -19,6 +23,7 @@ import {
 } from './store-keys.ts';
 import { StoreError, type Store, type StoreEntry, type StoreRange } from './store.ts';
 import type { VisibleRecord } from './view.ts';
+import { findMissingWrite } from './write-marks.ts';
 
 export interface ViewProblem {
   /** Absent where the whole store is concerned. */
@@ -73,11 +78,25 @@ class StoreCheck implements ViewCheck {
   async run(): Promise<void> {
     const value = this.#store.getSync(APPLIED_KEY);
     this.applied = value === undefined ? undefined : decodeApplied(value);
+    const missing = this.applied && (await findMissingWrite(this.applied.serial, (range) => this.#store.scan(range)));
+    if (missing !== undefined) this.report(undefined, missing.message);
     for await (const { value: part } of this.#all((after) => windowRange(after, SCAN.bytes), 'w')) decodeWindow(part);
+    await this.#checkFeed();
     for await (const { key, value: meta } of this.#all((after) => metaRange(after.slice(1), SCAN.limit), 'm')) {
       if (this.applied === undefined) return this.report(undefined, 'it holds channels, but not how far it came');
       this.channels++;
       await this.#checkChannel(channelOfMetaKey(key), decodeMeta(this.applied.epoch, meta));
+    }
+  }
+
+  /** Each part is named after its last record, and begins behind the one before it. */
+  async #checkFeed(): Promise<void> {
+    let last = '';
+    for await (const { key, value } of this.#all((gt) => ({ gt, lt: FEED_END, ...SCAN }), FEED_START)) {
+      const entries = decodeFeedPart(value);
+      if (key !== feedKey(entries.at(-1)?.position ?? '') || (entries[0]?.position ?? '') <= last)
+        this.report(undefined, `a part of the feed under ${key} lists other records`);
+      last = entries.at(-1)?.position ?? last;
     }
   }
 

@@ -5,6 +5,7 @@ import { computeTag, encodePositionNumber, formatCursor } from '@tideway/protoco
 import type { PhysicalRecord, TailRecord } from '../log/log.ts';
 import { Fold, type Judgement } from './fold.ts';
 import { positionNumber } from './packed-place.ts';
+import { judgeSlowly } from './testing/slow-fold.ts';
 
 const EPOCH = 'epochA';
 const HASH_KEY = [0x01234567, 0x89abcdef] as const;
@@ -203,37 +204,6 @@ const crowdedLog = fc
     ),
   );
 
-/** The rules written down a second time, slowly and without a table. */
-function judgeSlowly(records: readonly TailRecord[], window: number): string[] {
-  const judged: { state: string; answer: string }[] = [];
-  records.forEach(({ position, record }, i) => {
-    const at = positionNumber(position);
-    const before = records.slice(0, i).map((item, j) => ({ ...item, at: positionNumber(item.position), j }));
-    const inWindow = before.filter((item) => at - item.at <= window && item.record.channel === record.channel);
-    const twin = inWindow.find(
-      (item) => record.rid !== undefined && item.record.rid === record.rid && item.record.user === record.user,
-    );
-    if (twin !== undefined)
-      return judged.push({ state: 'duplicate', answer: (judged[twin.j] as { answer: string }).answer });
-    if (record.kind !== 'data') return judged.push({ state: 'control', answer: `control ${at}` });
-    if (inWindow.some((item) => item.record.kind === 'close'))
-      return judged.push({ state: 'closed', answer: 'closed' });
-    if (record.expect !== undefined) {
-      const from = positionNumber(record.expect.split('.')[1] as string);
-      const between = before.some(
-        (item) =>
-          item.at > from &&
-          item.record.channel === record.channel &&
-          item.record.key === record.key &&
-          judged[item.j]?.state === 'visible',
-      );
-      if (between || at - from > window) return judged.push({ state: 'conflict', answer: 'conflict' });
-    }
-    return judged.push({ state: 'visible', answer: `visible ${at}` });
-  });
-  return judged.map(({ state, answer }) => `${state} ${answer}`);
-}
-
 function summary({ verdict }: Judgement): string {
   const first = verdict.state === 'duplicate' ? verdict.first : verdict;
   const answer =
@@ -244,7 +214,10 @@ function summary({ verdict }: Judgement): string {
 test('the fold says what the rules say, whatever the log', () => {
   fc.assert(
     fc.property(crowdedLog, fc.integer({ min: 1, max: 40 }), (records, window) => {
-      assert.deepEqual(judgeAll(fold(window), records).map(summary), judgeSlowly(records, window));
+      assert.deepEqual(
+        judgeAll(fold(window), records).map(summary),
+        judgeSlowly(records, window).map(({ state, answer }) => `${state} ${answer}`),
+      );
     }),
     { numRuns: 400 },
   );

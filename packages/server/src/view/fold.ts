@@ -6,7 +6,7 @@
  * get the first one's answer, also after the channel was closed or its key was changed (APP-2).
  */
 import { encodePositionNumber, formatCursor, parseChannelName, parseCursor, TAG_HIGHEST } from '@tideway/protocol';
-import type { Tag, TailRecord } from '../log/log.ts';
+import type { PhysicalRecord, Tag, TailRecord } from '../log/log.ts';
 import { IdTable, NOT_FOUND, type EntryAt } from './id-table.ts';
 import { KeyedHash, type HashKey } from './keyed-hash.ts';
 import { positionNumber, tagNumber, tagText } from './packed-place.ts';
@@ -32,7 +32,7 @@ const UNREADABLE: FirstVerdict = { state: 'unreadable' };
 
 export interface Judgement {
   readonly verdict: Verdict;
-  /** A rule would have needed a record from before the fold's start: a channel's floor must lie at or above it. */
+  /** A rule would have needed a record from before the fold's start: what is visible all the same may be none. */
   readonly unsure: boolean;
 }
 
@@ -86,7 +86,8 @@ export class Fold {
     const { record } = item;
     const at = positionNumber(item.position);
     this.table.advance(at);
-    if (!isReadable(item) || this.#isMisplaced?.(record.channel) === true)
+    // A channel that shows a record has a good name, and belongs here.
+    if (!isReadable(record) || (headTag === undefined && !this.#belongsHere(record.channel)))
       return { verdict: UNREADABLE, unsure: false };
 
     let low = 0;
@@ -139,7 +140,14 @@ export class Fold {
   findRid(channel: string, user: string | undefined, rid: string, at: number): FirstVerdict | undefined {
     this.#hash.of(DOMAIN_ID, channel, rid, user);
     const entry = this.table.find(this.#hash.low, this.#hash.high, at);
-    return entry === NOT_FOUND ? undefined : this.#answer(entry);
+    return entry === NOT_FOUND || this.table.first(entry) >= at ? undefined : this.#answer(entry);
+  }
+
+  /** Where the close stands behind which a channel is closed, as seen from `at`; `undefined` where that is not known. */
+  closedSince(channel: string, at: number): number | undefined {
+    this.#hash.of(DOMAIN_CLOSE, channel);
+    const entry = this.table.find(this.#hash.low, this.#hash.high, at);
+    return entry === NOT_FOUND ? undefined : this.table.first(entry);
   }
 
   #answer(entry: EntryAt): FirstVerdict {
@@ -168,6 +176,10 @@ export class Fold {
     else this.table.put(this.#hash.low, this.#hash.high, at, 0, mark);
   }
 
+  #belongsHere(channel: string): boolean {
+    return parseChannelName(channel) !== undefined && this.#isMisplaced?.(channel) !== true;
+  }
+
   #isBehindClose(channel: string, at: number): boolean {
     if (at > this.#closesUntil) return false;
     this.#hash.of(DOMAIN_CLOSE, channel);
@@ -192,10 +204,6 @@ export class Fold {
 const KINDS: ReadonlySet<string> = new Set(['data', 'trim', 'close']);
 
 /** What a foreign producer may have got wrong: a record that no frame can be made of is hidden. */
-function isReadable({ record }: TailRecord): boolean {
-  return (
-    KINDS.has(record.kind) &&
-    (record.time === undefined || Number.isSafeInteger(record.time)) &&
-    parseChannelName(record.channel) !== undefined
-  );
+function isReadable({ kind, time }: PhysicalRecord): boolean {
+  return KINDS.has(kind) && (time === undefined || Number.isSafeInteger(time));
 }

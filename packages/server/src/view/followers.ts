@@ -14,6 +14,11 @@ export class Followers {
     this.#onFailure = onFailure;
   }
 
+  /** Channels that somebody follows. */
+  get size(): number {
+    return this.#byChannel.size;
+  }
+
   has(channel: string): boolean {
     return this.#byChannel.has(channel);
   }

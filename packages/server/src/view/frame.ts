@@ -73,11 +73,16 @@ export function frameLength(bytes: Buffer, at = 0): number {
   return 10 + bytes.readUInt32BE(at + 2) * 2 ** 32 + bytes.readUInt32BE(at + 6);
 }
 
+/** How many bytes stand in front of the message in the frame that starts at `at`. */
+export function frameHeadLength(bytes: Buffer, at = 0): number {
+  const short = (bytes[at + 1] as number) & 0x7f;
+  return short < 126 ? 2 : short === 126 ? 4 : 10;
+}
+
 /** Takes apart the record frame that starts at `at`. */
 export function frameParts(bytes: Buffer, at = 0): FrameParts {
   const length = frameLength(bytes, at);
-  const short = (bytes[at + 1] as number) & 0x7f;
-  const start = at + (short < 126 ? 2 : short === 126 ? 4 : 10);
+  const start = at + frameHeadLength(bytes, at);
   const lineEnd = bytes.indexOf(LF, start);
   return {
     encoding: bytes[at] === FIN_TEXT ? 'json' : 'bytes',

@@ -7,13 +7,16 @@ import type { Env } from '../env.ts';
 import type { Log, LogConstants, Position, Tail, TailError } from '../log/log.ts';
 import { Applier } from './applier.ts';
 import { Channels } from './channels.ts';
+import { FeedIndex } from './feed-index.ts';
+import { FeedPages } from './feed-pages.ts';
 import { Fold } from './fold.ts';
 import { positionNumber } from './packed-place.ts';
 import { Pages } from './pages.ts';
 import type { AgeClock } from './retention.ts';
 import type { StoreKeeper } from './store-keeper.ts';
 import type { Applied } from './store-keys.ts';
-import type { Store } from './store.ts';
+import type { Store, StoreError } from './store.ts';
+import { TRAIL_RECORDS } from './trail.ts';
 import { Upkeep } from './upkeep.ts';
 import type { Retention, Verdict, VisibleRecord } from './view.ts';
 import { WindowParts } from './window-parts.ts';
@@ -26,6 +29,7 @@ export interface ViewTrouble {
     | 'store_recovered'
     | 'store_set_aside'
     | 'view_rebuilt'
+    | 'forerunner_failed'
     | 'tail_ended'
     | 'clock_in_doubt'
     | 'follower_failed'
@@ -38,11 +42,15 @@ export interface ViewOptions {
   /** Open; `constants` is what its `open` gave. */
   readonly log: Log;
   readonly constants: LogConstants;
+  /** Which partition of the log, 0-based; 0 by default. */
+  readonly partition?: number;
   readonly store: Store;
   readonly env: Env;
   readonly retention: (namespace: string) => Retention;
   /** The fold's answer to a record of this node, after followers got the record. */
   readonly onVerdict: (ticket: string, verdict: Verdict, record: VisibleRecord | undefined) => void;
+  /** The log does not go on from where the view was: what of these channels is not judged by now may be lost. */
+  readonly onBroken?: ((concerns: (channel: string) => boolean) => void) | undefined;
   readonly onTrouble: (trouble: ViewTrouble) => void;
   /**
    * Where the log's beginning is lost: how far behind it a repeat of what was lost may stand. W by default; less for a
@@ -51,8 +59,12 @@ export interface ViewOptions {
   readonly repeatSpan?: number;
   readonly unwrittenBytesMax?: number;
   readonly unwrittenRecordsMax?: number;
+  /** Told how many records a channel's retention let go of. */
+  readonly onTrimmed?: ((channel: string, records: number) => void) | undefined;
   /** Channels kept in memory without being in use. */
   readonly channelsKeptMax?: number;
+  /** Where its store lies far behind the log, it is served from this one meanwhile (forerunner.ts). Absent: it waits. */
+  readonly forerunStore?: Store | undefined;
 }
 
 export interface Life {
@@ -63,6 +75,7 @@ export interface Life {
   readonly writer: Writer;
   readonly upkeep: Upkeep;
   readonly pages: Pages;
+  readonly feed: FeedPages;
   /** Up to here nobody is told; having come so far, it serves. */
   readonly goal: Position;
   tail: Tail | undefined;
@@ -76,20 +89,21 @@ export interface LifeEvents {
   onWritten(life: Life): void;
   /** Housekeeping met an error, maybe damage. */
   onUpkeepFailed(life: Life, error: unknown): void;
-  /** The store lacks what it had confirmed. */
-  onLost(life: Life): void;
+  /** The store lacks what it had confirmed, or is damaged. */
+  onLost(life: Life, why: StoreError): void;
 }
 
 /** What stands in a store that is empty: nothing is applied, and nothing is known of what lies below `base`. */
-export function firstApplied(options: ViewOptions, base: Position): Applied {
+export function firstApplied(options: ViewOptions, epoch: string, base: Position): Applied {
   const { env, constants, repeatSpan } = options;
   const [low, high] = new Uint32Array(Uint8Array.from(env.randomBytes(8)).buffer);
   return {
-    epoch: constants.epochs[0] as string,
+    epoch,
     position: base,
     tag: TAG_HIGHEST,
     serial: 0,
     base,
+    feedBase: base,
     start: base === POSITION_ZERO ? undefined : { position: base, span: repeatSpan ?? constants.window },
     hashKey: [low as number, high as number],
     nowMs: env.now(),
@@ -103,6 +117,8 @@ export async function beginLife(
     readonly keeper: StoreKeeper;
     readonly applied: Applied;
     readonly goal: Position;
+    /** It begins near the log's end and not where the log does. */
+    readonly isForerunner: boolean;
     readonly ageClock: AgeClock;
     readonly events: LifeEvents;
   },
@@ -110,32 +126,51 @@ export async function beginLife(
   const { env, constants } = options;
   const { keeper, applied, events } = parts;
   const { epoch } = applied;
-  const fold = new Fold({ epoch, window: constants.window, hashKey: applied.hashKey });
+  const fold = new Fold({
+    epoch,
+    window: constants.window,
+    hashKey: applied.hashKey,
+    isMisplaced: (channel) => constants.partitionOf(channel) !== (options.partition ?? 0),
+  });
   if (applied.start !== undefined) fold.startAfter(positionNumber(applied.start.position), applied.start.span);
-  const window = new WindowParts(constants.window);
+  const window = new WindowParts(constants.window, TRAIL_RECORDS);
   const at = positionNumber(applied.position);
-  fold.load(await window.load((range) => keeper.scan(range)), at);
+  fold.load(await window.load((range) => keeper.scan(range), at), at);
   const channels = new Channels({
     epoch,
     base: applied.base,
     getSync: (key) => keeper.getSync(key),
+    floorIsFinal: !parts.isForerunner,
     retention: options.retention,
     isFollowed: (channel) => events.isFollowed(channel),
     ...(options.channelsKeptMax === undefined ? {} : { keptMax: options.channelsKeptMax }),
   });
-  const applier = new Applier({ fold, channels, now: () => env.now(), position: applied.position, tag: applied.tag });
+  const feedIndex = new FeedIndex(applied.feedBase ?? applied.position, (range) => keeper.scan(range));
+  const applier = new Applier({
+    fold,
+    channels,
+    now: () => env.now(),
+    // A feed begins where everything is sure.
+    onDoubt: (position) => (feedIndex.base = position),
+    // What comes behind the goal is told, and a forerunner tells nothing that it would have to take back.
+    sureBehind: parts.isForerunner ? parts.goal : undefined,
+    position: applied.position,
+    tag: applied.tag,
+  });
   const writer: Writer = new Writer({
     env,
     keeper,
     applier,
     parts: window,
+    feedIndex,
     applied,
+    isFilling: () => !upkeep.isStarted,
     unwrittenBytesMax: options.unwrittenBytesMax,
     unwrittenRecordsMax: options.unwrittenRecordsMax,
     onFailed: (error) =>
       trouble(options, 'store_failed', 'the view writes no more until its store can be opened anew', error),
     onRecovered: () => trouble(options, 'store_recovered', 'the view writes again; nothing was lost'),
-    onLost: () => events.onLost(life),
+    onLost: (why) => events.onLost(life, why),
     onWritten: (written) => {
       for (const channel of written) upkeep.consider(channel);
       events.onWritten(life);
@@ -148,10 +183,14 @@ export async function beginLife(
     applier,
     writer,
     ageClock: parts.ageClock,
+    feedIndex,
+    oldestInLog: async () => (await options.log.bounds(options.partition ?? 0)).oldest,
     onFloor: (channel, floor) => events.onFloor(channel, floor),
+    onTrimmed: options.onTrimmed,
     onTrouble: (error) => events.onUpkeepFailed(life, error),
   });
   const pages = new Pages(channels, keeper);
+  const feed = new FeedPages({ epoch, index: feedIndex, applier, writer, pages });
   const life: Life = {
     fold,
     channels,
@@ -160,6 +199,7 @@ export async function beginLife(
     writer,
     upkeep,
     pages,
+    feed,
     goal: parts.goal,
     tail: undefined,
     ended: false,
@@ -167,14 +207,24 @@ export async function beginLife(
   return life;
 }
 
-/** Ends a life; with `flush` it writes what it can first. */
+/** Ends a life; with `flush` it writes what it can first. Who waits for the store may wait on: nothing comes of it. */
 export async function endLife(life: Life, flush: boolean): Promise<void> {
   life.ended = true;
   await life.tail?.stop();
-  const tidied = life.upkeep.stop();
+  life.upkeep.stop();
   if (flush) await life.writer.flush();
   await life.writer.stop();
-  await tidied;
+}
+
+/** While every id since the log's beginning is known, this is said to be how far back repeats are recognized. */
+const RID_WINDOW_MS_MAX = 30 * 24 * 3_600_000;
+
+/** How far back a repeated id is recognized, in milliseconds. */
+export function ridWindowMsOf({ applier, parts, writer }: Life, { env, constants }: ViewOptions): number {
+  const at = positionNumber(applier.position);
+  if (writer.applied.start === undefined && at <= constants.window) return RID_WINDOW_MS_MAX;
+  const oldestMs = parts.oldestMs(at);
+  return Math.max(0, Math.min(RID_WINDOW_MS_MAX, env.now() - (oldestMs ?? Number.POSITIVE_INFINITY)));
 }
 
 export function trouble(

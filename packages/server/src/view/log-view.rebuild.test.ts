@@ -71,7 +71,7 @@ test('F5: an empty store in front of a log that lost its beginning says trimmed 
   await again.view.close();
 });
 
-test('F2: a log restored from an older copy: the view that is ahead of it is made anew', async () => {
+test('F2: a log restored from an older copy: the view that is ahead of it is cut back', async () => {
   const rig = await Rig.open(new MemoryStore());
   const old = await rig.fill('chat:1', 20, 3);
   const store = new MemoryStore();
@@ -87,7 +87,7 @@ test('F2: a log restored from an older copy: the view that is ahead of it is mad
   await restored.append(...replay(20));
   const [other] = await restored.append({ payload: '"other"' });
   const behind = await restored.reopen(store);
-  assert.equal(behind.troubles[0]?.event, 'store_set_aside');
+  assert.deepEqual(behind.troubles, []);
   const cursors = (await behind.readAll('chat:1')).map((record) => record.cursor);
   assert.deepEqual(cursors, [...old, (other as { cursor: string }).cursor]);
   assert.equal(behind.view.state('chat:2').head, undefined);

@@ -82,6 +82,13 @@ export class AgeClock {
     this.#wallMs = plausible ? now : lastMs;
   }
 
+  /** True when what is from `sinceMs` is surely older than `ageMs`; 0 stands for nothing, no age for none. */
+  isOlder(sinceMs: number, ageMs: number | undefined): boolean {
+    if (sinceMs === 0 || ageMs === undefined) return false;
+    const now = this.now();
+    return now !== undefined && sinceMs < now - ageMs;
+  }
+
   /** The time to judge age by; `undefined` while the clock is in doubt. */
   now(): number | undefined {
     const monotonicMs = this.#env.monotonicMs();

@@ -1,6 +1,6 @@
 /**
- * Where the view keeps what in its store, and in which form. One letter a kind: `a` what was applied, `m` a channel's
- * meta, `r` a channel's runs, `w` the fold's window.
+ * Where the view keeps what in its store, and in which form. One letter a kind: `a` what was applied, `f` parts of the
+ * feed, `m` a channel's meta, `r` a channel's runs, `s` a mark of each of the last writes, `w` the fold's window.
  */
 import type { HashKey } from './keyed-hash.ts';
 import { StoreError, type StoreKey, type StoreRange } from './store.ts';
@@ -18,6 +18,8 @@ export interface Applied {
   readonly serial: number;
   /** Below it no channel's records are known: the place where the log began, or what was forgotten. */
   readonly base: Position;
+  /** Behind this place the feed lists every visible record; absent in a store of before there was one. */
+  readonly feedBase?: Position;
   /** What the fold's start is unsure about ends here; undefined where the log was read from its beginning. */
   readonly start: { readonly position: Position; readonly span: number } | undefined;
   /** Keeps the hashes in the window meaningful. */
@@ -26,8 +28,11 @@ export interface Applied {
   readonly nowMs: number;
 }
 
+/** No write is smaller, so that few of them are outside of the store's tables at once (write-marks.ts). */
+export const WRITE_BYTES_MIN = 2_048;
+
 export function encodeApplied(applied: Applied): Buffer {
-  return Buffer.from(JSON.stringify(applied));
+  return Buffer.from(JSON.stringify(applied).padEnd(WRITE_BYTES_MIN));
 }
 
 export function decodeApplied(value: Buffer): Applied {
@@ -122,6 +127,15 @@ export function runsEnd(channel: string): StoreKey {
   return `r${channel}!`;
 }
 
+/** The key of the part of the feed whose last record stands at `position`. */
+export function feedKey(position: Position): StoreKey {
+  return `f${position}`;
+}
+
+/** Before and behind every part of the feed. */
+export const FEED_START: StoreKey = 'f';
+export const FEED_END: StoreKey = 'g';
+
 /** The key of the part of the window that was written when `position` was applied. */
 export function windowKey(position: Position): StoreKey {
   return `w${position}`;
@@ -129,6 +143,15 @@ export function windowKey(position: Position): StoreKey {
 
 export function windowRange(afterKey: StoreKey, bytes: number): StoreRange {
   return { gt: afterKey, lt: 'x', limit: 4_096, bytes };
+}
+
+/** The key of a mark in its ring. */
+export function markKey(slot: number): StoreKey {
+  return `s${String(slot).padStart(5, '0')}`;
+}
+
+export function marksRange(afterKey: StoreKey): StoreRange {
+  return { gt: afterKey, lt: 't', limit: 4_096, bytes: Number.POSITIVE_INFINITY };
 }
 
 /** A part of the window: when its first record was written, then the packed entries. */

@@ -91,6 +91,8 @@ export class LevelStore implements Store {
   async hasRoom(): Promise<boolean> {
     const probe = join(this.#folder, PROBE_FILE);
     try {
+      // Gone, it is made again: the view then finds it empty, and is made anew from the log.
+      await mkdir(this.#folder, { recursive: true });
       const { bavail, bsize } = await statfs(this.#folder);
       if (bavail * bsize < ROOM_BYTES) return false;
       // A disk that has room may still be read-only, or another's quota may be used up.
@@ -117,6 +119,11 @@ export class LevelStore implements Store {
     const level = this.#level;
     this.#level = undefined;
     await level?.close();
+  }
+
+  async remove(): Promise<void> {
+    await this.close();
+    await rm(this.#folder, { recursive: true, force: true });
   }
 
   #opened(): ClassicLevel<string, Buffer> {

@@ -81,6 +81,10 @@ export class MemoryStore implements Store {
   close(): Promise<void> {
     return Promise.resolve();
   }
+
+  async remove(): Promise<void> {
+    await this.setAside();
+  }
 }
 
 /** Up to the first space; a key without one belongs to its first letter's list. */

@@ -52,6 +52,11 @@ export class StoreError extends Error {
   }
 }
 
+/** What is there cannot be read as what was written. */
+export function isDamage(error: unknown): error is StoreError {
+  return error instanceof StoreError && error.reason === 'damaged';
+}
+
 export interface Store {
   /** Opens or creates it. Throws a `StoreError` in words. */
   open(): Promise<void>;
@@ -69,4 +74,6 @@ export interface Store {
   /** Moves what is there out of the way, closed; the next `open` finds nothing. Returns where it went, in words. */
   setAside(): Promise<string>;
   close(): Promise<void>;
+  /** Closes it, and removes everything of it for good. */
+  remove(): Promise<void>;
 }

@@ -14,7 +14,7 @@ function journal(first: number, count: number): Uint32Array {
 
 async function load(store: MemoryStore, window: number): Promise<{ parts: WindowParts; entries: number[] }> {
   const parts = new WindowParts(window);
-  const journals = await parts.load((range) => store.scan(range));
+  const journals = await parts.load((range) => store.scan(range), 0);
   return { parts, entries: journals.flatMap((words) => [...words].filter((_, i) => i % 6 === 0)) };
 }
 

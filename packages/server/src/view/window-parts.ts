@@ -22,25 +22,29 @@ interface Part {
 
 export class WindowParts {
   readonly #window: number;
+  readonly #kept: number;
   /** Oldest first; the last `#small.length` of them are still to be joined. */
   #parts: Part[] = [];
   #small: Uint32Array[] = [];
   #smallWords = 0;
 
-  constructor(window: number) {
+  /** @param kept how much longer than the window a part stays in the store, for who goes back so far */
+  constructor(window: number, kept = 0) {
     this.#window = window;
+    this.#kept = kept;
   }
 
-  /** Reads the parts back, oldest first. */
-  async load(scan: (range: StoreRange) => Promise<StoreScan>): Promise<Uint32Array[]> {
+  /** Reads the parts back that reach into the window behind `at`, oldest first. */
+  async load(scan: (range: StoreRange) => Promise<StoreScan>, at: number): Promise<Uint32Array[]> {
     const journals: Uint32Array[] = [];
     let after = 'w';
     for (;;) {
       const { entries, end } = await scan(windowRange(after, LOAD_BYTES));
       for (const { key, value } of entries) {
         const { firstMs, journal } = decodeWindow(value);
-        journals.push(journal);
-        this.#parts.push({ key, at: positionNumber(key.slice(1)), firstMs });
+        const part = { key, at: positionNumber(key.slice(1)), firstMs };
+        if (at - part.at <= this.#window) journals.push(journal);
+        this.#parts.push(part);
         // What was small before the stop is joined with what comes: the last parts are read as small ones.
         this.#small.push(journal);
         this.#smallWords += journal.length;
@@ -55,7 +59,7 @@ export class WindowParts {
   add(position: Position, firstMs: number, journal: Uint32Array): StoreOp[] {
     const at = positionNumber(position);
     const ops: StoreOp[] = [];
-    while (this.#parts.length > 0 && at - (this.#parts[0] as Part).at > this.#window) {
+    while (this.#parts.length > 0 && at - (this.#parts[0] as Part).at > this.#window + this.#kept) {
       ops.push({ type: 'del', key: (this.#parts.shift() as Part).key });
       if (this.#parts.length < this.#small.length) this.#smallWords -= (this.#small.shift() as Uint32Array).length;
     }

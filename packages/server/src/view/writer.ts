@@ -6,17 +6,27 @@
 import type { Env } from '../env.ts';
 import type { Applier } from './applier.ts';
 import type { Channel } from './channels.ts';
+import type { FeedIndex } from './feed-index.ts';
+import { Gathering } from './gathering.ts';
 import type { StoreKeeper } from './store-keeper.ts';
-import { APPLIED_KEY, decodeApplied, encodeApplied, type Applied } from './store-keys.ts';
-import type { StoreOp } from './store.ts';
+import { Reopening } from './reopening.ts';
+import { readApplied } from './standing.ts';
+import { APPLIED_KEY, encodeApplied, type Applied } from './store-keys.ts';
+import { StoreError, type StoreOp } from './store.ts';
 import type { WindowParts } from './window-parts.ts';
+import { markOf } from './write-marks.ts';
 import { confirmYoung, takeBackYoung, takeYoung, type TakenYoung } from './young-runs.ts';
 
 /** Beyond this the log's tail waits, until half of it is written. */
 export const UNWRITTEN_BYTES_MAX = 16 * 1024 * 1024;
 export const UNWRITTEN_RECORDS_MAX = 65_536;
-/** How often a store that failed is tried again. */
-const RETRY_MS = 1_000;
+/** A write waits so long for more, unless so much has come. */
+const GATHER_MS = 20;
+const GATHER_RECORDS = 256;
+/** While the view fills nobody waits for anything: writes are so large that most runs are full, and need no joining. */
+const FILL_MS = 200;
+/** Of what may be unwritten. */
+const FILL_SHARE = 1 / 4;
 
 interface Flight {
   readonly applied: Applied;
@@ -33,8 +43,11 @@ export interface WriterOptions {
   readonly keeper: StoreKeeper;
   readonly applier: Applier;
   readonly parts: WindowParts;
+  readonly feedIndex: FeedIndex;
   /** What the store holds now; the constant part of every `Applied`. */
   readonly applied: Applied;
+  /** The view has not come yet to where the log ended when it began. */
+  readonly isFilling: () => boolean;
   readonly unwrittenBytesMax?: number | undefined;
   readonly unwrittenRecordsMax?: number | undefined;
   /** The store failed and is read only; called once for each failure. */
@@ -43,35 +56,55 @@ export interface WriterOptions {
   readonly onWritten: (channels: readonly Channel[]) => void;
   /** It takes writes again, and nothing was lost. */
   readonly onRecovered: () => void;
-  /** Opened anew, it lacks what it had confirmed: the view must be made from the log again. */
-  readonly onLost: () => void;
+  /** Opened anew, it lacks what it had confirmed, or it is damaged: the view must be made from the log again. */
+  readonly onLost: (why: StoreError) => void;
 }
 
 export class Writer {
   readonly #options: WriterOptions;
   readonly #bytesMax: number;
   readonly #recordsMax: number;
+  readonly #gathering: Gathering;
+  readonly #reopening: Reopening;
   #applied: Applied;
   #flight: Promise<void> | undefined;
+  /** What the write under way carries. */
+  #taken: readonly TakenYoung[] = [];
   #kept: StoreOp[] = [];
   #waiting: (() => void)[] = [];
   #roomWaiters: (() => void)[] = [];
   #stopped = false;
   #failing = false;
   #failed = Promise.withResolvers<void>();
-  #endWait: (() => void) | undefined;
   #firstMs: number | undefined;
+  #flushes = 0;
 
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#applied = options.applied;
     this.#bytesMax = options.unwrittenBytesMax ?? UNWRITTEN_BYTES_MAX;
     this.#recordsMax = options.unwrittenRecordsMax ?? UNWRITTEN_RECORDS_MAX;
+    this.#reopening = new Reopening(options.env, options.keeper, options.onFailed);
+    this.#gathering = new Gathering(
+      options.env,
+      () => (options.isFilling() ? FILL_MS : GATHER_MS),
+      () => this.#flushes > 0 || this.#waiting.length > 0 || this.#isEnough(),
+    );
   }
 
   /** What the store is known to hold. */
   get applied(): Applied {
     return this.#applied;
+  }
+
+  /** The channels whose overlay holds what is not known to be in the store. */
+  unwritten(): ReadonlySet<Channel> {
+    return new Set([...this.#taken.map(({ channel }) => channel), ...this.#options.applier.dirty]);
+  }
+
+  /** A write failed, and the store is not open anew yet. */
+  get isFailing(): boolean {
+    return this.#failing;
   }
 
   /** Something was applied: write it, soon. A promise when the tail must wait before it applies more. */
@@ -92,10 +125,12 @@ export class Writer {
 
   /** Resolves when everything applied until now is in the store; false when the store takes no writes now. */
   async flush(): Promise<boolean> {
+    this.#flushes++;
     while (!this.#stopped && !this.#failing && this.#hasWork()) {
       this.#start();
       await Promise.race([this.#flight, this.#failed.promise]);
     }
+    this.#flushes--;
     return !this.#hasWork();
   }
 
@@ -105,12 +140,14 @@ export class Writer {
     while (this.#flight !== undefined) await this.#flight;
     if (this.#stopped) return undefined;
     let found: Applied | undefined;
-    this.#flight = this.#openAnew()
-      .then((opened) => {
+    this.#flight = this.#reopening
+      .run()
+      .then(async (opened) => {
         if (!opened) return;
-        found = readApplied(this.#options.keeper);
-        if (found?.serial !== this.#applied.serial) this.#lose();
+        found = await readApplied(this.#options.keeper);
+        if (found?.serial !== this.#applied.serial) this.#lose(lacking());
       })
+      .catch((error: unknown) => this.#lose(error as StoreError))
       .finally(() => {
         this.#flight = undefined;
         this.#start();
@@ -123,7 +160,8 @@ export class Writer {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#letIn();
-    this.#endWait?.();
+    this.#gathering.end();
+    this.#reopening.stop();
     await this.#flight;
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
@@ -139,15 +177,22 @@ export class Writer {
     return this.#options.applier.position !== this.#applied.position;
   }
 
+  #isEnough(): boolean {
+    const { unwrittenBytes, unwrittenRecords } = this.#options.applier;
+    if (!this.#options.isFilling()) return unwrittenRecords >= GATHER_RECORDS;
+    return unwrittenRecords >= this.#recordsMax * FILL_SHARE || unwrittenBytes >= this.#bytesMax * FILL_SHARE;
+  }
+
   #isFull(): boolean {
     const { unwrittenBytes, unwrittenRecords } = this.#options.applier;
     return unwrittenBytes > this.#bytesMax || unwrittenRecords > this.#recordsMax;
   }
 
   #start(): void {
+    this.#gathering.look();
     if (this.#flight !== undefined || this.#stopped || !this.#hasWork()) return;
-    // At the end of the tick: what is applied until then goes along.
-    this.#flight = new Promise<void>((resolve) => this.#options.env.endOfTick(resolve))
+    this.#flight = this.#gathering
+      .wait()
       .then(() => this.#write())
       .finally(() => {
         this.#flight = undefined;
@@ -178,16 +223,18 @@ export class Writer {
       this.#firstMs = undefined;
     }
     const ops: StoreOp[] = [...kept];
-    const channels = applier.dirty.splice(0).map((channel) => takeYoung(channel, nowMs, ops));
+    const channels = takeYoung(applier.dirty.splice(0), nowMs, ops);
+    this.#taken = channels;
     const applied: Applied = {
       ...this.#applied,
       position: applier.position,
       tag: applier.tag,
       base: applier.channels.base,
+      feedBase: this.#options.feedIndex.base,
       serial: this.#applied.serial + 1,
       nowMs,
     };
-    ops.push({ type: 'put', key: APPLIED_KEY, value: encodeApplied(applied) });
+    ops.push({ type: 'put', key: APPLIED_KEY, value: encodeApplied(applied) }, markOf(applied.serial));
     const confirmed = this.#waiting;
     this.#waiting = [];
     const flight = {
@@ -204,6 +251,7 @@ export class Writer {
   #confirm(flight: Flight): void {
     const { applier } = this.#options;
     this.#applied = flight.applied;
+    this.#taken = [];
     applier.unwrittenRecords -= flight.records;
     applier.unwrittenBytes -= flight.bytes;
     for (const taken of flight.channels) confirmYoung(taken);
@@ -215,6 +263,7 @@ export class Writer {
   /** Everything the flight took is to be written again. */
   #takeBack(flight: Flight): void {
     const { applier } = this.#options;
+    this.#taken = [];
     for (const taken of flight.channels) {
       takeBackYoung(taken);
       applier.markDirty(taken.channel);
@@ -228,50 +277,28 @@ export class Writer {
     this.#failing = true;
     this.#failed.resolve();
     onFailed(error);
-    if (!(await this.#openAnew())) return this.#takeBack(flight);
+    let found: Applied | undefined;
+    try {
+      if (!(await this.#reopening.run())) return this.#takeBack(flight);
+      found = await readApplied(keeper);
+    } catch (damage) {
+      this.#takeBack(flight);
+      return this.#lose(damage as StoreError);
+    }
     this.#failing = false;
     this.#failed = Promise.withResolvers();
-    const found = readApplied(keeper);
     if (found?.serial === flight.applied.serial) this.#confirm(flight);
     else {
       this.#takeBack(flight);
-      if (found?.serial !== this.#applied.serial) return this.#lose();
+      if (found?.serial !== this.#applied.serial) return this.#lose(lacking());
     }
     onRecovered();
   }
 
-  /** Tries until the store is open anew; false when the writer was stopped meanwhile. */
-  async #openAnew(): Promise<boolean> {
-    const { keeper, onFailed } = this.#options;
-    for (;;) {
-      // The old handle goes on serving reads until opening anew is likely to succeed.
-      if (await keeper.hasRoom()) {
-        try {
-          await keeper.reopen();
-          return true;
-        } catch (error) {
-          onFailed(error);
-        }
-      }
-      if (!this.#stopped) await this.#wait();
-      if (this.#stopped) return false;
-    }
-  }
-
-  #lose(): void {
+  #lose(why: StoreError): void {
     this.#stopped = true;
     this.#letIn();
-    this.#options.onLost();
-  }
-
-  #wait(): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#options.env.setTimer(RETRY_MS, resolve);
-      this.#endWait = () => {
-        cancel();
-        resolve();
-      };
-    });
+    this.#options.onLost(why);
   }
 
   #letIn(): void {
@@ -283,12 +310,6 @@ export class Writer {
   }
 }
 
-/** What the store holds; `undefined` also where it cannot be read. */
-export function readApplied(keeper: StoreKeeper): Applied | undefined {
-  try {
-    const value = keeper.getSync(APPLIED_KEY);
-    return value === undefined ? undefined : decodeApplied(value);
-  } catch {
-    return undefined;
-  }
+function lacking(): StoreError {
+  return new StoreError('failed', "the view's store lacks what it had confirmed");
 }

@@ -1,5 +1,6 @@
-/** What a channel's overlay becomes in the store: runs of its young records, and the meta beside them. */
+/** What overlays become in the store: runs of each channel's young records, its meta, and what the feed lists of them. */
 import type { Channel } from './channels.ts';
+import { encodeFeedPart } from './feed-index.ts';
 import { positionOf } from './packed-place.ts';
 import { cutIntoRuns, isFullRun, joinFrames } from './run.ts';
 import { encodeMeta, metaKey, runKey } from './store-keys.ts';
@@ -16,8 +17,15 @@ export interface TakenYoung {
   readonly looseRecords: number;
 }
 
-/** Adds the ops that write what is young in a channel, and counts its loose runs. */
-export function takeYoung(channel: Channel, nowMs: number, ops: StoreOp[]): TakenYoung {
+/** Adds the ops that write what is young in these channels. */
+export function takeYoung(channels: readonly Channel[], nowMs: number, ops: StoreOp[]): TakenYoung[] {
+  const part = encodeFeedPart(channels);
+  if (part !== undefined) ops.push(part);
+  return channels.map((channel) => takeOne(channel, nowMs, ops));
+}
+
+/** Adds the ops for one channel, and counts its loose runs. */
+function takeOne(channel: Channel, nowMs: number, ops: StoreOp[]): TakenYoung {
   let looseRuns = 0;
   let looseRecords = 0;
   for (const run of cutIntoRuns(aboveFloor(channel))) {

@@ -13,6 +13,8 @@ export class FaultyStore implements Store {
   #poisoned = false;
   writesAfterFailure = 0;
   opened = 0;
+  /** While an opening has begun and not ended. */
+  isOpening = false;
   written = 0;
   /** Held back until released. */
   #gate: Promise<void> | undefined;
@@ -43,7 +45,9 @@ export class FaultyStore implements Store {
   }
 
   async open(): Promise<void> {
+    this.isOpening = true;
     await this.#openGate;
+    this.isOpening = false;
     if (this.isStuck) throw new StoreError('failed', 'the disk says no');
     await this.#store.open();
     this.#poisoned = false;
@@ -81,5 +85,9 @@ export class FaultyStore implements Store {
 
   async close(): Promise<void> {
     await this.#store.close();
+  }
+
+  async remove(): Promise<void> {
+    await this.#store.remove();
   }
 }

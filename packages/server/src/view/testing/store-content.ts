@@ -10,6 +10,8 @@ export async function contentOf(store: Store): Promise<Content[]> {
   const all: Content[] = [];
   for (const [gt, lt] of [
     ['m', 'n'],
+    ['f', 'g'],
+    ['s', 't'],
     ['w', 'x'],
   ] as const) {
     all.push(...(await store.scan({ gt, lt, limit: 1_000_000, bytes: Number.POSITIVE_INFINITY })).entries);

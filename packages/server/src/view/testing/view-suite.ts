@@ -45,6 +45,7 @@ export function viewSuite(storeName: string, makeStore: () => { open(): Store; r
           next: floor,
           end: true,
           trimmed: false,
+          behind: false,
         });
       }));
 

@@ -1,0 +1,18 @@
+/** What a partition of the log holds; what the store knew of it where the log cannot be asked now. */
+import { POSITION_ZERO } from '@tideway/protocol';
+import { TailError, type Bounds, type Log, type Position } from '../log/log.ts';
+import type { Applied } from './store-keys.ts';
+
+export async function boundsOrFound(log: Log, partition: number, found: Applied | undefined): Promise<Bounds> {
+  try {
+    return await log.bounds(partition);
+  } catch (error) {
+    if (found === undefined || !(error instanceof TailError) || error.reason !== 'unavailable') throw error;
+    return { oldest: found.base, newest: found.position, fromGenesis: found.start === undefined };
+  }
+}
+
+/** Behind which an empty view begins. */
+export function firstBase({ fromGenesis, oldest }: Bounds): Position {
+  return fromGenesis ? POSITION_ZERO : oldest;
+}

@@ -1,0 +1,44 @@
+/** What a log does under a view that a log of this process never does: it lets go of records while the view begins. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodePositionNumber } from '@tideway/protocol';
+import type { PhysicalRecord, TailRecord } from '../log/log.ts';
+import { recordTag } from '../log/record.ts';
+import { MemoryStore } from './store-memory.ts';
+import { GivenLog } from './testing/given-log.ts';
+import { Rig } from './testing/view-rig.ts';
+
+const EPOCH = 'epochA';
+
+/** Records at the positions from `from` on, one of each channel after the other. */
+function recordsAt(from: number, count: number, channels: readonly string[], text = ''): TailRecord[] {
+  return Array.from({ length: count }, (_, i): TailRecord => {
+    const record: PhysicalRecord = {
+      channel: channels[i % channels.length] as string,
+      kind: 'data',
+      encoding: 'json',
+      payload: Buffer.from(`"${text}${from + i}"`),
+      time: 1_700_000_000_000 + from + i,
+    };
+    return { position: encodePositionNumber(from + i), tag: recordTag(record), record };
+  });
+}
+
+function positionOf(number: number): string {
+  return encodePositionNumber(number);
+}
+
+test('a log that lets go of records while a view begins: the view begins behind them', async () => {
+  const log = new GivenLog({ epoch: EPOCH, window: 10 });
+  log.give(recordsAt(1, 100, ['chat:1', 'chat:2']));
+  log.onBounds = () => log.trim(positionOf(50));
+  const rig = await Rig.open(new MemoryStore(), { log, constants: log.constants });
+  for (const channel of ['chat:1', 'chat:2', 'chat:none']) {
+    const { floor } = rig.view.state(channel);
+    assert.ok(floor >= `${EPOCH}.${positionOf(50)}`, `${channel} claims to hold everything above ${floor}`);
+  }
+  const page = await rig.view.read('chat:1', { after: `${EPOCH}.${positionOf(21)}.zzzz`, limit: 10, bytes: 9_999 });
+  assert.equal(page.trimmed, true);
+  assert.equal((await rig.readAll('chat:1')).length + (await rig.readAll('chat:2')).length, 40);
+  await rig.view.close();
+});

@@ -1,0 +1,114 @@
+/** The view of a whole log: one view per partition, each with a store of its own; a channel lives in one of them. */
+import type { Position, Tag } from '../log/log.ts';
+import { createView, type LogView, type ViewOptions } from './log-view.ts';
+import type { Store } from './store.ts';
+import type { ChannelState, Feed, Follower, Page, PageRequest, Verdict } from './view.ts';
+import { UNWRITTEN_BYTES_MAX, UNWRITTEN_RECORDS_MAX } from './writer.ts';
+
+/** Opens the views of all partitions; resolves when each has applied what the log holds now. */
+export async function createPartitionedView(
+  options: Omit<ViewOptions, 'store' | 'forerunStore' | 'partition'> & {
+    readonly createStore: (partition: number) => Store;
+    readonly createForerunStore?: ((partition: number) => Store) | undefined;
+  },
+): Promise<LogView> {
+  const { createStore, createForerunStore, ...shared } = options;
+  const partitions = options.constants.epochs.length;
+  const results = await Promise.allSettled(
+    Array.from({ length: partitions }, (_, partition) =>
+      createView({
+        // What waits for the stores is bounded for all of them together.
+        unwrittenBytesMax: Math.ceil(UNWRITTEN_BYTES_MAX / partitions),
+        unwrittenRecordsMax: Math.ceil(UNWRITTEN_RECORDS_MAX / partitions),
+        ...shared,
+        partition,
+        store: createStore(partition),
+        forerunStore: createForerunStore?.(partition),
+      }),
+    ),
+  );
+  const views = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    await Promise.all(views.map((view) => view.close()));
+    throw failed.reason;
+  }
+  return partitions === 1 ? (views[0] as LogView) : new PartitionedView(views, options.constants.partitionOf);
+}
+
+class PartitionedView implements LogView {
+  readonly #views: readonly LogView[];
+  readonly #partitionOf: (channel: string) => number;
+  readonly feeds: readonly Feed[];
+
+  constructor(views: readonly LogView[], partitionOf: (channel: string) => number) {
+    this.#views = views;
+    this.#partitionOf = partitionOf;
+    this.feeds = views.flatMap((view) => view.feeds);
+  }
+
+  #of(channel: string): LogView {
+    return this.#views[this.#partitionOf(channel)] as LogView;
+  }
+
+  ready(): undefined {
+    return undefined;
+  }
+
+  state(channel: string): ChannelState {
+    return this.#of(channel).state(channel);
+  }
+
+  tagAt(channel: string, position: Position): Promise<Tag | undefined> {
+    return this.#of(channel).tagAt(channel, position);
+  }
+
+  read(channel: string, request: PageRequest): Promise<Page> {
+    return this.#of(channel).read(channel, request);
+  }
+
+  follow(channel: string, follower: Follower): () => void {
+    return this.#of(channel).follow(channel, follower);
+  }
+
+  findRid(channel: string, user: string | undefined, rid: string): Verdict | undefined {
+    return this.#of(channel).findRid(channel, user, rid);
+  }
+
+  ridWindowMs(): number {
+    return Math.min(...this.#views.map((view) => view.ridWindowMs()));
+  }
+
+  reach(channel: string, position: Position, deadlineMs: number): Promise<boolean> {
+    return this.#of(channel).reach(channel, position, deadlineMs);
+  }
+
+  applied(channel: string): Position {
+    return this.#of(channel).applied(channel);
+  }
+
+  logNewest(channel: string): Promise<Position> {
+    return this.#of(channel).logNewest(channel);
+  }
+
+  get isStalled(): boolean {
+    return this.#views.some((view) => view.isStalled);
+  }
+
+  get toFill(): number {
+    return this.#views.reduce((sum, view) => sum + view.toFill, 0);
+  }
+
+  async flush(): Promise<boolean> {
+    const flushed = await Promise.all(this.#views.map((view) => view.flush()));
+    return flushed.every(Boolean);
+  }
+
+  async tidy(): Promise<void> {
+    await Promise.all(this.#views.map((view) => view.tidy()));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#views.map((view) => view.close()));
+  }
+}
