@@ -18,11 +18,29 @@ export interface Env {
   endOfTick(callback: () => void): void;
 }
 
+/** Drawn from the system at once: a call for each session of a crowd would take more time than most else it needs. */
+const DRAWN_BYTES = 4_096;
+const drawn = new Uint8Array(DRAWN_BYTES);
+let given = DRAWN_BYTES;
+
+/** Fresh random bytes, of those drawn for several; none is given twice, or stays here when it is given. */
+function randomBytes(count: number): Uint8Array {
+  if (count > DRAWN_BYTES) return randomFillSync(new Uint8Array(count));
+  if (given + count > DRAWN_BYTES) {
+    randomFillSync(drawn);
+    given = 0;
+  }
+  const bytes = drawn.slice(given, given + count);
+  drawn.fill(0, given, given + count);
+  given += count;
+  return bytes;
+}
+
 /** The real world. */
 export const nodeEnv: Env = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
-  randomBytes: (count) => randomFillSync(new Uint8Array(count)),
+  randomBytes,
   setTimer(delayMs, callback) {
     const timer = setTimeout(callback, delayMs);
     timer.unref();

@@ -2,12 +2,11 @@
  * The `allow` claim: how a token narrows what its bearer may do. Reads it at the trust boundary, matches it afterwards.
  * A claim that is not understood is an error, never ignored: what it would have taken away must not come back.
  */
+import { globMatches, isGlob } from '@tideway/protocol';
 import { type Allow, type Permission, permissionWords } from './identity.ts';
 
 /** Entries of one `allow`; each permission check looks at all of them. */
 export const ALLOW_ENTRIES_MAX = 100;
-
-const GLOB = /^(?:\*|\$?[a-z][a-z0-9-]{0,31}:[A-Za-z0-9_.\-~/@=+,]{0,200}\*?)$/;
 
 function isPermission(word: unknown): word is Permission {
   return (permissionWords as readonly unknown[]).includes(word);
@@ -30,7 +29,7 @@ export function parseAllow(claim: unknown): Allow {
   }
   const allow: Record<string, readonly Permission[]> = Object.create(null);
   for (const [glob, words] of entries) {
-    if (!GLOB.test(glob)) {
+    if (!isGlob(glob)) {
       throw new RangeError(
         `allow: ${shown(glob)} is no channel glob: a channel, a channel's beginning with * at the end, or *`,
       );
@@ -45,11 +44,6 @@ export function parseAllow(claim: unknown): Allow {
 
 function shown(text: string): string {
   return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
-}
-
-/** True when the glob names the channel. */
-export function globMatches(glob: string, channel: string): boolean {
-  return glob.endsWith('*') ? channel.startsWith(glob.slice(0, -1)) : glob === channel;
 }
 
 /** True when one of the entries that name the channel has the permission; an absent `allow` takes nothing away. */

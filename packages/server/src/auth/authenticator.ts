@@ -25,6 +25,8 @@ export interface AuthOptions {
   readonly jwt?: JwtOptions | undefined;
   readonly keys?: readonly ApiKey[] | undefined;
   readonly session?: SessionHook | undefined;
+  /** What tickets are signed with, at least 32 bytes. Default: made from `jwt.secret`, else a key in the data folder. */
+  readonly ticketSecret?: string | undefined;
 }
 
 /** Looks up who a browser's cookie stands for; asked only where no token was given. */

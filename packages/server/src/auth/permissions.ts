@@ -4,7 +4,7 @@
  */
 import { type Contract, isChannelName, namespaceOf, TidewayError, timing } from '@tideway/protocol';
 import { isAllowed } from './allow.ts';
-import type { Identity, Permission } from './identity.ts';
+import { permissionWords, type Identity, type Permission } from './identity.ts';
 
 /**
  * Who may: `anyone`; `user` (whoever is authenticated, back ends included); `key` (a back end's API key); a list of
@@ -27,6 +27,15 @@ export interface Permissions<Rules extends PermissionRules> {
    * rejects with `internal` when that function throws.
    */
   may(identity: Identity, permission: Permission, channel: string): boolean | Promise<boolean>;
+  /** All that the identity may there; rejects as `may` does. */
+  permissionsOf(identity: Identity, channel: string): Promise<readonly Permission[]>;
+  /** The policy of the namespace whose channels a glob names. */
+  globRules(glob: string): Rules | undefined;
+  /**
+   * Whether the identity may on every channel that a glob names. A function is asked about the glob itself: its `*`
+   * stands in no channel's name.
+   */
+  mayEvery(identity: Identity, permission: Permission, glob: string): boolean | Promise<boolean>;
   /** The error for what `may` denied: `channel_unknown`, `forbidden`, or `unauthenticated` where no credentials were given. */
   refusal(identity: Identity, permission: Permission, channel: string): TidewayError;
   /** True when anybody at all may read the channel's history. */
@@ -36,6 +45,9 @@ export interface Permissions<Rules extends PermissionRules> {
 /** Nobody but the server itself writes to its own namespaces. */
 const READING: ReadonlySet<Permission> = new Set(['subscribe', 'history']);
 
+/** What nobody does there, in words. */
+const WRITES: Partial<Record<Permission, string>> = { append: 'appends', signal: 'signals', admin: 'trims or closes' };
+
 /**
  * @param options.namespaces policies by namespace
  * @param options.otherwise development mode: the policy of namespaces that are not listed
@@ -44,41 +56,65 @@ export function createPermissions<Rules extends PermissionRules>(options: {
   readonly namespaces: Readonly<Record<string, Rules>>;
   readonly otherwise?: Rules | undefined;
   readonly contract?: Contract | undefined;
+  /** Told what a function of a policy threw, which no client is told. */
+  readonly onFailed?: (message: string, cause: unknown) => void;
 }): Permissions<Rules> {
   const policies = new Map(Object.entries(options.namespaces));
 
+  function globRules(glob: string): Rules | undefined {
+    return policies.get(namespaceOf(glob)) ?? options.otherwise;
+  }
+
   function rules(channel: string): Rules | undefined {
-    const policy = policies.get(namespaceOf(channel)) ?? options.otherwise;
+    const policy = globRules(channel);
     return policy !== undefined && isChannelName(channel) ? policy : undefined;
+  }
+
+  /** @param names a channel, or a glob that stands for each of its channels */
+  function judge(
+    policy: Rules | undefined,
+    identity: Identity,
+    permission: Permission,
+    names: string,
+  ): boolean | Promise<boolean> {
+    if (policy === undefined || !isAllowed(identity.allow, permission, names)) return false;
+    if (names.startsWith('$') && !READING.has(permission)) return false;
+    if (identity.development === true) return true;
+    if (permission === 'admin' && identity.kind === 'anonymous') return false;
+    const who = policy[permission];
+    return typeof who === 'function' ? ask(who, identity, permission, names, options.onFailed) : matches(who, identity);
   }
 
   return {
     contract: options.contract,
     rules,
     isPublic: (channel) => rules(channel)?.history === 'anyone',
-    may(identity, permission, channel) {
+    globRules,
+    may: (identity, permission, channel) => judge(rules(channel), identity, permission, channel),
+    async permissionsOf(identity, channel) {
       const policy = rules(channel);
-      if (policy === undefined || !isAllowed(identity.allow, permission, channel)) return false;
-      if (channel.startsWith('$') && !READING.has(permission)) return false;
-      if (identity.development === true) return true;
-      if (permission === 'admin' && identity.kind === 'anonymous') return false;
-      const who = policy[permission];
-      return typeof who === 'function' ? ask(who, identity, permission, channel) : matches(who, identity);
+      const given: Permission[] = [];
+      for (const word of permissionWords) if (await judge(policy, identity, word, channel)) given.push(word);
+      return given;
     },
+    mayEvery: (identity, permission, glob) => judge(globRules(glob), identity, permission, glob),
     refusal(identity, permission, channel) {
       if (rules(channel) === undefined) {
-        const known = [...policies.keys()].filter((name) => !name.startsWith('$')).join(', ');
         return isChannelName(channel)
-          ? new TidewayError('channel_unknown', `${channel}: no namespace of this name; there are: ${known || 'none'}`)
+          ? new TidewayError('channel_unknown', `${channel}: there is no namespace "${namespaceOf(channel)}" here`)
           : new TidewayError(
               'channel_unknown',
               `${shown(channel)} is not a channel name: namespace:rest, rest of 1–200 characters`,
             );
       }
+      if (channel.startsWith('$') && !READING.has(permission))
+        return new TidewayError(
+          'forbidden',
+          `${channel} is the server's own: nobody ${WRITES[permission] ?? 'writes'} there`,
+        );
       const message = `${permission} on ${channel} is not allowed to ${describe(identity)}`;
       // Whoever has shown no credentials may do better with some (HEL-5).
-      const couldBe = !channel.startsWith('$') || READING.has(permission);
-      return identity.kind === 'anonymous' && couldBe
+      return identity.kind === 'anonymous'
         ? new TidewayError('unauthenticated', `${message}; no credentials were given`)
         : new TidewayError('forbidden', message);
     },
@@ -98,9 +134,11 @@ function ask(
   identity: Identity,
   permission: Permission,
   channel: string,
+  onFailed: ((message: string, cause: unknown) => void) | undefined,
 ): boolean | Promise<boolean> {
   const failed = (cause: unknown): never => {
     const message = `the function that decides about ${permission} on ${channel} failed`;
+    onFailed?.(message, cause);
     throw new TidewayError('internal', message, { cause, retryMs: timing.retryMs });
   };
   // Only `true` is a yes: a function that forgets to return, or returns an object, must not open a channel.

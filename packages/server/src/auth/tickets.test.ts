@@ -9,7 +9,7 @@ import { nodeEnv } from '../env.ts';
 import { isAllowed } from './allow.ts';
 import { type Allow, type Identity, permissionWords } from './identity.ts';
 import { createHeldEnv } from './testing/held-env.ts';
-import { createTickets, openTicketKey } from './tickets.ts';
+import { createTickets, openTicketKey, sharedTicketKey } from './tickets.ts';
 
 const key = Buffer.alloc(32, 7);
 const ann: Identity = { kind: 'user', user: 'ann', roles: ['member'] };
@@ -190,6 +190,17 @@ describe('a ticket that was tampered with', () => {
     const other = createTickets({ key: Buffer.alloc(32, 8), env: createHeldEnv() });
     refused(other.create({ identity: ann, channels }).ticket);
   });
+});
+
+test('nodes that are configured with the same secret sign alike, and with a key of its own each does not', () => {
+  const secret = 's'.repeat(32);
+  const own = sharedTicketKey({ ticketSecret: secret }) as Uint8Array;
+  assert.deepEqual(sharedTicketKey({ ticketSecret: secret, jwt: { secret: 'j'.repeat(32) } }), own);
+  assert.deepEqual(sharedTicketKey({ jwt: { secret } }), own);
+  assert.equal(own.length, 32);
+  assert.notDeepEqual(Buffer.from(own), Buffer.from(secret));
+  assert.notDeepEqual(sharedTicketKey({ ticketSecret: 't'.repeat(32) }), own);
+  assert.equal(sharedTicketKey({ jwt: { publicKey: 'a key that everybody has' } }), undefined);
 });
 
 test('a ticket never widens its identity: what it may, its maker may', () => {

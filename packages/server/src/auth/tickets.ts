@@ -3,12 +3,13 @@
  * than the token they were made from. Stateless, so they survive a restart; they can read, never write, because a URL
  * ends up in logs.
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { limits, TidewayError, timing } from '@tideway/protocol';
 import { type Env, randomId } from '../env.ts';
 import { isAllowed } from './allow.ts';
+import type { AuthOptions } from './authenticator.ts';
 import type { Identity, Permission } from './identity.ts';
 
 export interface Tickets {
@@ -129,7 +130,10 @@ function open(ticket: string, sign: (body: string) => Buffer): Claims {
       return JSON.parse(Buffer.from(body, 'base64url').toString('utf8')) as Claims;
     }
   }
-  throw new TidewayError('unauthenticated', 'the ticket is not one of this server');
+  throw new TidewayError(
+    'unauthenticated',
+    'the ticket is not one of this server; nodes behind one address need the same auth.ticketSecret',
+  );
 }
 
 function setOf(channels: readonly string[]): string[] {
@@ -151,6 +155,15 @@ function remaining(claims: Claims, channel: string): Permission[] {
     throw new TidewayError('forbidden', 'the ticket was made for other channels than the URL asks for');
   }
   return READING.filter((_, bit) => (((claims.c[name] ?? 0) >> bit) & 1) === 1);
+}
+
+/**
+ * The key that all nodes with this configuration have, so that behind a load balancer each takes the tickets of the
+ * others; `undefined` where they share no secret. Derived (RFC 5869), so that it says nothing of what it was made from.
+ */
+export function sharedTicketKey({ ticketSecret, jwt }: AuthOptions): Uint8Array | undefined {
+  const secret = ticketSecret ?? jwt?.secret;
+  return secret === undefined ? undefined : new Uint8Array(hkdfSync('sha256', secret, '', 'tideway ticket', KEY_BYTES));
 }
 
 /**

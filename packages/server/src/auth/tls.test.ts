@@ -50,7 +50,7 @@ async function start(t: TestContext) {
     /** Lets the files be looked at, and waits until that has ended: the next look is scheduled then. */
     async look() {
       env.advance(TLS_CHECK_MS);
-      await t.waitFor(() => assert.equal(env.timers, 1), { timeout: 10_000, interval: 5 });
+      await t.waitFor(() => assert.equal(env.timers, 1), { timeout: 60_000, interval: 5 });
     },
   };
 }

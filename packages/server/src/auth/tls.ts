@@ -36,7 +36,9 @@ const DAY_MS = 86_400_000;
  * @throws RangeError that names the file, and what is wrong with it
  */
 export async function loadTls(files: TlsFiles): Promise<TlsMaterial> {
-  const [cert, key] = await Promise.all([read('tls.cert', files.cert), read('tls.key', files.key)]);
+  // One after the other: of two that cannot be read, always the first is named.
+  const cert = await read('tls.cert', files.cert);
+  const key = await read('tls.key', files.key);
   const material: TlsMaterial = { cert, key, minVersion: 'TLSv1.2' };
   try {
     // An empty text would pass as "no certificate"; the first certificate must be one, and the key its own.

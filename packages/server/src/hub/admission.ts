@@ -2,12 +2,10 @@
  * What stands between a frame and the log: name, permission, payload, limits, contract (PROTOCOL.md APP-7, FRM-5). The
  * same for WebSocket, HTTP and in-process callers; each frame is judged, not only its connection.
  */
-import { isUtf8 } from 'node:buffer';
 import {
   describeIssues,
   issuesOf,
   limits,
-  normalizeJson,
   parseCursor,
   specOf,
   type Code,
@@ -16,6 +14,7 @@ import {
   type StandardSchema,
 } from '@tideway/protocol';
 import type { Identity, Permission } from '../auth/identity.ts';
+import { readJsonPayload } from '../log/json-payload.ts';
 import type { PhysicalRecord } from '../log/log.ts';
 import type { NamespaceRules, Policy } from './policy.ts';
 
@@ -24,6 +23,8 @@ export interface Refusal {
   readonly code: Code;
   readonly message: string;
   readonly retryMs?: number;
+  /** What the log says instead of `message`, where that may quote the payload. */
+  readonly logged?: string;
 }
 
 export interface AppendRequest {
@@ -82,24 +83,30 @@ export function admitPayload(
       ? { payload: request.payload }
       : { code: 'invalid', message: `"${request.channel}" has a contract: JSON only` };
   }
-  if (!isUtf8(request.payload)) return { code: 'bad_frame', message: 'the payload is not valid UTF-8' };
-  const text = request.payload.toString('utf8');
-  const normalized = normalizeJson(text);
-  if (normalized === undefined) return { code: 'bad_frame', message: 'the payload is not valid JSON' };
+  const json = readJsonPayload(request.payload);
+  if ('fault' in json) return { code: 'bad_frame', message: json.fault };
   if (schema !== undefined) {
-    const issues = judge(schema, JSON.parse(normalized), request.channel);
-    if (issues !== undefined)
-      return { code: 'invalid', message: `the ${what} does not fit its contract: ${describeIssues(issues)}` };
+    const misfit = judge(schema, JSON.parse(json.text), request.channel);
+    if (misfit !== undefined) {
+      const message = `the ${what} does not fit its contract: ${describeIssues(misfit.issues)}`;
+      return { code: 'invalid', message, logged: misfit.logged };
+    }
   }
-  return { payload: normalized.length === text.length ? request.payload : Buffer.from(normalized) };
+  return { payload: json.payload };
 }
 
 /** A schema is the application's: one that throws refuses the payload instead of harming the node. */
-function judge(schema: StandardSchema, value: unknown, channel: string): readonly SchemaIssue[] | undefined {
+function judge(
+  schema: StandardSchema,
+  value: unknown,
+  channel: string,
+): { readonly issues: readonly SchemaIssue[]; readonly logged: string } | undefined {
   try {
-    return issuesOf(schema, value, channel);
+    const issues = issuesOf(schema, value, channel);
+    return issues && { issues, logged: 'the payload does not fit its contract' };
   } catch (error) {
-    return [{ message: error instanceof Error ? error.message : 'the schema threw' }];
+    const { name, message } = error instanceof Error ? error : { name: typeof error, message: 'the schema threw' };
+    return { issues: [{ message }], logged: `the schema of "${channel}" threw, which refuses the payload: ${name}` };
   }
 }
 

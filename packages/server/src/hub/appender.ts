@@ -1,18 +1,44 @@
 /**
- * The way of a record into the log and its answer back (PROTOCOL.md APP-1, APP-2): what gathers in a tick is one
- * append; a record is answered when the log has confirmed it and this node's fold has judged it. Knows no session.
+ * The way of a record into the log and its answer back (PROTOCOL.md APP-1, APP-2): what gathers in a tick for a partition is
+ * one append; a record is answered when the log has confirmed it and this node's fold has judged it. Knows no session.
  */
-import { timing, type Code } from '@tideway/protocol';
+import { codes, timing, type Code } from '@tideway/protocol';
 import type { Env } from '../env.ts';
 import type { AppendOutcome, Log, PhysicalRecord } from '../log/log.ts';
-import type { Verdict, View } from '../view/view.ts';
+import type { LogView, Verdict } from '../view/view.ts';
+import type { Refusal } from './admission.ts';
 
 /** What became of an append. */
 export type Appended =
   | { readonly state: 'ok'; readonly cursor: string; readonly duplicate: boolean }
-  | { readonly state: 'error'; readonly code: Code; readonly message: string; readonly retryMs?: number };
+  | ({ readonly state: 'error' } & Refusal);
 
 export type OnAppended = (result: Appended) => void;
+
+/** What names a record for its writer (APP-2); without `rid` it has no id. */
+export interface RecordId {
+  readonly channel: string;
+  readonly user: string | undefined;
+  readonly rid: string | undefined;
+}
+
+/** A record as it is handed to an appender. */
+export type NewRecord = Omit<PhysicalRecord, 'ticket'>;
+
+/** Appends records to a log, here or in the process that has it. The order of calls is the order within a channel. */
+export interface RecordAppender {
+  /** Appends that have no answer yet. */
+  readonly inFlight: number;
+  /**
+   * Answers a repeat as the first one was answered (APP-2); else asks `admit` for the record and appends it, or answers
+   * with its refusal. The callback is called once.
+   */
+  submit(id: RecordId, admit: () => NewRecord | Refusal, callback: OnAppended): void;
+  /** Appends one record whose id is not known; the callback is called once. */
+  append(record: NewRecord, callback: OnAppended): void;
+  /** Resolves when nothing is in flight. */
+  drained(): Promise<void>;
+}
 
 interface Waiting {
   readonly record: PhysicalRecord;
@@ -22,12 +48,15 @@ interface Waiting {
   readonly sinceMs: number;
   verdict: Verdict | undefined;
   stored: boolean;
+  /** On its way to the log when that turned out to have lost something. */
+  isDoubtful: boolean;
 }
 
-export class Appender {
+export class Appender implements RecordAppender {
   readonly #env: Env;
   readonly #log: Log;
-  readonly #view: View;
+  readonly #view: Pick<LogView, 'findRid' | 'isStalled'>;
+  readonly #partitionOf: (channel: string) => number;
   readonly #onAppended: (record: PhysicalRecord, result: Appended, durationMs: number) => void;
   readonly #node: string;
   readonly #waiting = new Map<string, Waiting>();
@@ -41,7 +70,8 @@ export class Appender {
   constructor(parts: {
     readonly env: Env;
     readonly log: Log;
-    readonly view: View;
+    readonly view: Pick<LogView, 'findRid' | 'isStalled'>;
+    readonly partitionOf: (channel: string) => number;
     /** Names this life of this node in tickets. */
     readonly node: string;
     readonly onAppended: (record: PhysicalRecord, result: Appended, durationMs: number) => void;
@@ -49,11 +79,11 @@ export class Appender {
     this.#env = parts.env;
     this.#log = parts.log;
     this.#view = parts.view;
+    this.#partitionOf = parts.partitionOf;
     this.#node = parts.node;
     this.#onAppended = parts.onAppended;
   }
 
-  /** Appends that have no answer yet. */
   get inFlight(): number {
     return this.#waiting.size;
   }
@@ -74,8 +104,14 @@ export class Appender {
     if (known !== undefined) callback(answer(known, true));
   }
 
-  /** Appends one record whose id is not known; the callback is called once, in the order of calls within a channel. */
-  append(record: Omit<PhysicalRecord, 'ticket'>, callback: OnAppended): void {
+  submit({ channel, user, rid }: RecordId, admit: () => NewRecord | Refusal, callback: OnAppended): void {
+    if (rid !== undefined && this.knows(channel, user, rid)) return this.repeat(channel, user, rid, callback);
+    const admitted = admit();
+    if ('code' in admitted) callback({ state: 'error', ...admitted });
+    else this.append(admitted, callback);
+  }
+
+  append(record: NewRecord, callback: OnAppended): void {
     const idKey = record.rid === undefined ? undefined : idKeyOf(record.channel, record.user, record.rid);
     const ticket = `${this.#node}.${(this.#serial++).toString(36)}`;
     const waiting: Waiting = {
@@ -85,6 +121,7 @@ export class Appender {
       sinceMs: this.#env.monotonicMs(),
       verdict: undefined,
       stored: false,
+      isDoubtful: false,
     };
     this.#waiting.set(ticket, waiting);
     if (idKey !== undefined) this.#byId.set(idKey, waiting);
@@ -98,10 +135,22 @@ export class Appender {
     const waiting = this.#waiting.get(ticket);
     if (waiting === undefined || waiting.verdict !== undefined) return;
     waiting.verdict = verdict;
-    if (waiting.stored) this.#finish(waiting, answer(verdict, false));
+    // Where it is stored by now, its writer hears so before it gets the record itself (APP-5).
+    if (waiting.stored || this.#log.seenIsStored === true) this.#finish(waiting, answer(verdict, false));
   }
 
-  /** Resolves when nothing is in flight. */
+  /**
+   * The log lost what it had, or is another one: what is stored and was not judged is in doubt. Answered later, its
+   * repeat would come behind what its writer has appended meanwhile.
+   */
+  onBroken(concerns: (channel: string) => boolean): void {
+    for (const waiting of this.#waiting.values()) {
+      if (waiting.verdict !== undefined || !concerns(waiting.record.channel)) continue;
+      waiting.isDoubtful = true;
+      if (waiting.stored) this.#fail(waiting, 'unconfirmed', BROKEN);
+    }
+  }
+
   async drained(): Promise<void> {
     if (this.#waiting.size === 0) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
@@ -118,7 +167,14 @@ export class Appender {
     const batch = this.#queue;
     if (batch.length === 0) return;
     this.#queue = [];
-    void this.#log.append(batch.map((waiting) => waiting.record)).then((outcomes) => this.#onOutcomes(batch, outcomes));
+    // Stored now, it could not be answered: better not stored at all.
+    if (this.#view.isStalled) return batch.forEach((waiting) => this.#fail(waiting, 'overloaded', STALLED));
+    // A call for each partition: one that hangs must not hold up the answers of the others.
+    const calls = Map.groupBy(batch, ({ record }) => this.#partitionOf(record.channel));
+    for (const call of calls.values()) {
+      for (const waiting of call) waiting.isDoubtful = false;
+      void this.#log.append(call.map(({ record }) => record)).then((outcomes) => this.#onOutcomes(call, outcomes));
+    }
   }
 
   #onOutcomes(batch: readonly Waiting[], outcomes: readonly AppendOutcome[]): void {
@@ -129,14 +185,16 @@ export class Appender {
         case 'stored':
           waiting.stored = true;
           if (waiting.verdict !== undefined) this.#finish(waiting, answer(waiting.verdict, false));
+          else if (waiting.isDoubtful) this.#fail(waiting, 'unconfirmed', BROKEN);
           break;
         case 'refused':
-          this.#fail(waiting, outcome.code, outcome.message);
+          if (codes[outcome.code].action === 'retry') this.#fail(waiting, outcome.code, outcome.message);
+          else this.#finish(waiting, { state: 'error', code: outcome.code, message: outcome.message });
           break;
         case 'unknown':
           // The record may still come back on the tail; then it is stored after all.
           if (waiting.verdict !== undefined) this.#finish(waiting, answer(waiting.verdict, false));
-          else this.#fail(waiting, 'unconfirmed', outcome.message);
+          else this.#failWithThoseBefore(waiting, outcome.message);
           break;
         default:
           outcome satisfies never;
@@ -144,8 +202,18 @@ export class Appender {
     }
   }
 
+  /** What was stored before it in its channel and did not come back either is in doubt too: its repeat must not come later. */
+  #failWithThoseBefore(waiting: Waiting, message: string): void {
+    for (const other of this.#waiting.values()) {
+      if (other === waiting) break;
+      const isUnjudged = other.stored && other.verdict === undefined;
+      if (isUnjudged && other.record.channel === waiting.record.channel) this.#fail(other, 'unconfirmed', message);
+    }
+    this.#fail(waiting, 'unconfirmed', message);
+  }
+
   /**
-   * A failed append fails what was gathered behind it for its channel too: a later record must not be stored before
+   * An append that failed for now fails what was gathered behind it for its channel too: a later record must not be stored before
    * an earlier one of the same session is sent again (APP-3).
    */
   #fail(waiting: Waiting, code: Code, message: string): void {
@@ -157,7 +225,8 @@ export class Appender {
   }
 
   #finish(waiting: Waiting, result: Appended): void {
-    this.#waiting.delete(waiting.record.ticket as string);
+    // Answered already: it had waited too long, or one behind it was in doubt.
+    if (!this.#waiting.delete(waiting.record.ticket as string)) return;
     if (waiting.idKey !== undefined) this.#byId.delete(waiting.idKey);
     this.#onAppended(waiting.record, result, this.#env.monotonicMs() - waiting.sinceMs);
     for (const callback of waiting.callbacks) callback(result);
@@ -179,6 +248,9 @@ export class Appender {
     });
   }
 }
+
+const BROKEN = 'the log may have lost it; repeat it with the same rid';
+const STALLED = 'this node cannot apply records now: its view cannot be written, or is being made anew';
 
 /** The scope of an id (APP-2): channel and user; all anonymous ones are one user. */
 function idKeyOf(channel: string, user: string | undefined, rid: string): string {

@@ -1,28 +1,31 @@
 /**
- * Brings subscriptions that are not live to the ring (ARCHITECTURE.md, the ring): sessions in turn, pages from the view
- * 64 KiB at a time, at most two reads at once, and only a slice of each tick. A session over its budget waits until its
- * connection has drained.
+ * Brings subscriptions that are not live to the ring (ARCHITECTURE.md, the ring): sessions in turn, in slices of ticks,
+ * pages from the view 64 KiB at a time, at most two reads at once. A session over its budget waits until its connection
+ * has drained.
  */
 import type { Env } from '../env.ts';
-import type { Page, View } from '../view/view.ts';
+import type { Page, View, VisibleRecord } from '../view/view.ts';
+import type { LiveChannel } from './live-channel.ts';
+import type { Ring } from './ring.ts';
 import type { Session } from './session.ts';
+import type { Slices } from './slices.ts';
 import type { Subscription } from './subscription.ts';
 
 const READS_MAX = 2;
-const PAGE_BYTES = 64 * 1024;
-const PAGE_RECORDS = 1_000;
+/** What is read for a reader at once. */
+export const catchUpPage = { limit: 1_000, bytes: 64 * 1024 } as const;
 /** What a ring is filled with at first: most who come back lack less than this, and share one read. */
 const PREFILL_RECORDS = 256;
 const PREFILL_BYTES = 256 * 1024;
-/** Of a tick: the rest belongs to live work. */
-const SLICE_MS = 4;
 /** Sorts behind every position: `B` announces eleven digits, `z` is the highest. */
 const END_POSITION = 'Bzzzzzzzzzzz';
 
 export class CatchUp {
-  readonly #env: Env;
+  readonly #env: Pick<Env, 'monotonicMs'>;
+  readonly #slices: Slices;
   readonly #viewOf: (channel: string) => View;
   readonly #ringBytesChanged: (byBytes: number) => void;
+  readonly #hasRoomInRings: (bytes: number) => boolean;
   readonly #onLive: (subscription: Subscription) => void;
   readonly #onTrouble: (error: unknown) => void;
   readonly #turns: Session[] = [];
@@ -30,16 +33,21 @@ export class CatchUp {
   #scheduled = false;
 
   constructor(parts: {
-    readonly env: Env;
+    readonly env: Pick<Env, 'monotonicMs'>;
+    readonly slices: Slices;
     readonly viewOf: (channel: string) => View;
     readonly ringBytesChanged: (byBytes: number) => void;
+    /** Whether rings may take in what was read for one alone. */
+    readonly hasRoomInRings: (bytes: number) => boolean;
     /** A subscription has reached the ring. */
     readonly onLive: (subscription: Subscription) => void;
     readonly onTrouble: (error: unknown) => void;
   }) {
     this.#env = parts.env;
+    this.#slices = parts.slices;
     this.#viewOf = parts.viewOf;
     this.#ringBytesChanged = parts.ringBytesChanged;
+    this.#hasRoomInRings = parts.hasRoomInRings;
     this.#onLive = parts.onLive;
     this.#onTrouble = parts.onTrouble;
   }
@@ -52,21 +60,28 @@ export class CatchUp {
     this.#schedule();
   }
 
+  /** Hands over what was read behind a subscription's place before it began; what it lacks then comes in its turns. */
+  take(subscription: Subscription, page: Page): void {
+    if (!subscription.session.hasRoomToCatchUp()) return;
+    try {
+      this.#onPage(subscription, subscription.place, subscription.place, page);
+    } catch (error) {
+      this.#onFailed(subscription, error);
+    }
+  }
+
   #schedule(): void {
     if (this.#scheduled || this.#reads >= READS_MAX) return;
     this.#scheduled = true;
-    this.#env.endOfTick(() => this.#slice());
+    this.#slices.addFirst(() => this.#next());
   }
 
-  #slice(): void {
+  #next(): void {
     this.#scheduled = false;
-    const until = this.#env.monotonicMs() + SLICE_MS;
-    while (this.#turns.length > 0 && this.#reads < READS_MAX) {
-      const session = this.#turns.shift() as Session;
-      session.queuedForCatchUp = false;
-      this.#turn(session);
-      if (this.#env.monotonicMs() >= until) break;
-    }
+    const session = this.#turns.shift();
+    if (session === undefined) return;
+    session.queuedForCatchUp = false;
+    this.#turn(session);
     if (this.#turns.length > 0) this.#schedule();
   }
 
@@ -83,7 +98,9 @@ export class CatchUp {
     tellGap(subscription);
     if (channel.ring.covers(subscription.place)) {
       this.#handOver(subscription);
-      return this.add(session);
+      if (session.behind.size > 0) return this.add(session);
+      // The write is most of what its turn takes: it belongs to the slice.
+      return session.flush();
     }
     session.behind.add(subscription);
     this.#read(subscription);
@@ -104,34 +121,46 @@ export class CatchUp {
     const view = this.#viewOf(channel.name);
     const { place } = subscription;
     const { base } = channel.ring;
-    const prefill = !channel.prefilled;
-    channel.prefilled = true;
     this.#reads++;
-    const request = prefill
-      ? { before: endOf(place), limit: PREFILL_RECORDS, bytes: PREFILL_BYTES }
-      : { after: place, limit: PAGE_RECORDS, bytes: PAGE_BYTES };
-    view.read(channel.name, request).then(
-      (page) => {
+    // Of a lone follower nobody knows whether others come: what it lacks stays in the ring only where there is much room.
+    const filling = channel.subscribers > 1 ? this.fill(channel) : undefined;
+    const reading =
+      filling ??
+      view
+        .read(channel.name, { after: place, ...catchUpPage })
+        .then((page) => this.#onPage(subscription, place, base, page));
+    void reading
+      .catch((error: unknown) => this.#onFailed(subscription, error))
+      .then(() => {
         this.#reads--;
-        if (prefill) this.#onPrefill(subscription, page);
-        else this.#onPage(subscription, place, base, page);
         this.add(subscription.session);
         if (this.#turns.length > 0) this.#schedule();
-      },
-      (error: unknown) => {
-        this.#reads--;
-        this.#onTrouble(error);
-        subscription.session.fail(subscription);
-        this.add(subscription.session);
-        if (this.#turns.length > 0) this.#schedule();
-      },
-    );
+      });
   }
 
-  #onPrefill(subscription: Subscription, page: Page): void {
-    const { ring } = subscription.channel;
+  /** Whatever goes wrong, also in taking the page, is this subscription's trouble alone. */
+  #onFailed(subscription: Subscription, error: unknown): void {
+    this.#onTrouble(error);
+    subscription.session.fail(subscription);
+  }
+
+  /** Fills the ring of a followed channel from the view, once; `undefined` where that was done or has begun. */
+  fill(channel: LiveChannel): Promise<void> | undefined {
+    if (channel.prefilled) return undefined;
+    channel.prefilled = true;
+    const { name, ring } = channel;
+    const request = { before: endOf(ring.base), limit: PREFILL_RECORDS, bytes: PREFILL_BYTES };
+    return this.#viewOf(name)
+      .read(name, request)
+      .then(({ records }) => {
+        // Where nobody follows it any more its ring is gone.
+        if (channel.subscribers > 0) this.#putInFront(ring, records);
+      });
+  }
+
+  #putInFront(ring: Ring, records: readonly VisibleRecord[]): void {
     const before = ring.bytes;
-    ring.prefill(page.records);
+    ring.prefill(records);
     this.#ringBytesChanged(ring.bytes - before);
   }
 
@@ -140,7 +169,8 @@ export class CatchUp {
     if (subscription.over || session.ended || subscription.live || subscription.place !== askedAfter) return;
     if (page.trimmed) {
       subscription.gap = 'trimmed';
-      subscription.place = page.records[0]?.prev ?? this.#viewOf(channel.name).state(channel.name).floor;
+      // A page without records says where it stands: at the floor.
+      subscription.place = page.records[0]?.prev ?? page.next;
       tellGap(subscription);
     }
     if (page.records.length === 0) {
@@ -149,7 +179,12 @@ export class CatchUp {
       return;
     }
     const frames = page.records.map((record) => session.codec.record(record.frame));
-    session.pushCaughtUp(Buffer.concat(frames));
+    const chunk = Buffer.concat(frames);
+    if (page.end && this.#hasRoomInRings(chunk.length)) {
+      this.#putInFront(channel.ring, page.records);
+      channel.prefilled = true;
+    }
+    session.pushCaughtUp(chunk);
     subscription.place = page.next;
   }
 }

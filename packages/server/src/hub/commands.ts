@@ -14,20 +14,23 @@ import {
 } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import { admitPayload, admitRecord, authorize, type Refusal } from './admission.ts';
-import type { Appended } from './appender.ts';
+import type { Appended, NewRecord } from './appender.ts';
 import type { Hub } from './hub.ts';
 import { Lane } from './lane.ts';
 import type { NamespaceRules } from './policy.ts';
 import { Rate } from './rate.ts';
 import { Replies, type Refer } from './replies.ts';
 import type { Session } from './session.ts';
+import type { SentSignal } from './signal.ts';
 import { SignIn, type SignInHost } from './sign-in.ts';
-import { answerSubscribe, type Outcome } from './start.ts';
+import { answerSubscribe, tooMany, type Outcome } from './start.ts';
 
 export interface CommandHost extends SignInHost {
   readonly refer: Refer;
   readonly appendsPerSecond: number;
   readonly signalsPerSecond: number;
+  /** A signal was sent to this node's sessions: the other nodes' are next. */
+  relaySignal(signal: SentSignal): void;
 }
 
 /** Channels of one session with commands or a refusal pending. */
@@ -80,7 +83,10 @@ export class Commands {
     if (id !== undefined) {
       session.openIds ??= new Set();
       session.openIds.add(id);
-      if (session.openIds.size >= limits.commandsInFlight) session.updateReading();
+      if (session.openIds.size >= limits.commandsInFlight) {
+        if (!session.paused) this.#hub.figures.hit('commandsInFlight');
+        session.updateReading();
+      }
     }
     this.#dispatch(session, frame, body, encoding);
   }
@@ -149,7 +155,8 @@ export class Commands {
       const { channel } = item;
       results[index] = 'answer' in outcome ? outcome.answer : single ? outcome : { ...outcome, channel };
       starts.push(() => {
-        if ('answer' in outcome && !session.ended) this.#hub.subscribe(session, channel, outcome.deliverFrom);
+        if ('answer' in outcome && !session.ended)
+          this.#hub.subscribe(session, channel, outcome.deliverFrom, outcome.page);
         this.#leaveLane(session, item.channel, done);
       });
       if (starts.length < items.length) return;
@@ -161,13 +168,13 @@ export class Commands {
       }
       for (const start of starts) start();
     };
-    let room = this.#host.about.limits.subscriptions - session.subscriptions.size;
+    let room = this.subscriptionsMax - session.subscriptions.size;
     items.forEach((item, index) => {
       this.#lane(session, item.channel, (lane) =>
         lane.exclusive((done) => {
           // One that is there already is replaced and takes no room.
           const hasRoom = session.subscriptions.has(item.channel) || room-- > 0;
-          const result = this.#startOf(session, item, hasRoom);
+          const result = this.#startOf(session, item, { hasRoom, isOnly: items.length === 1 });
           if (result instanceof Promise) void result.then((later) => answered(index, item, later, done));
           else answered(index, item, result, done);
         }),
@@ -175,10 +182,19 @@ export class Commands {
     });
   }
 
-  #startOf(session: Session, item: SubscribeItem, hasRoom: boolean): Outcome | Promise<Outcome> {
-    if (hasRoom) return answerSubscribe(this.#hub, session.identity as Identity, item);
-    const max = this.#host.about.limits.subscriptions;
-    return { code: 'limit_exceeded', message: `a session has at most ${max} subscriptions` };
+  /** How many subscriptions a session may have. */
+  get subscriptionsMax(): number {
+    return this.#host.about.limits.subscriptions;
+  }
+
+  #startOf(
+    session: Session,
+    item: SubscribeItem,
+    { hasRoom, isOnly }: { readonly hasRoom: boolean; readonly isOnly: boolean },
+  ): Outcome | Promise<Outcome> {
+    if (hasRoom) return answerSubscribe(this.#hub, session.identity as Identity, item, isOnly);
+    this.#hub.figures.hit('subscriptions');
+    return tooMany(this.subscriptionsMax);
   }
 
   #unsubscribe(session: Session, id: number, channel: string): void {
@@ -216,7 +232,7 @@ export class Commands {
       }
       lane.refused = undefined;
       if (refusal !== undefined) settle({ state: 'error', ...refusal });
-      else this.#store(session, frame, payload, encoding, settle);
+      else this.#store(session, frame, { payload, encoding, lane }, settle);
     };
     const allowed = authorize(this.#hub.policy, session.identity as Identity, 'append', channel);
     this.#lane(session, channel, (lane) => {
@@ -229,26 +245,29 @@ export class Commands {
     });
   }
 
+  /** A repeat is looked up before anything that could have changed since the first one was taken (APP-2). */
   #store(
     session: Session,
     frame: Extract<ClientFrame, { op: 'append' }>,
-    payload: Buffer,
-    encoding: PayloadKind,
+    { payload, encoding, lane }: { readonly payload: Buffer; readonly encoding: PayloadKind; readonly lane: Lane },
     settle: (result: Appended) => void,
   ): void {
     const { channel, rid, key, expect, trace } = frame;
     const identity = session.identity as Identity;
-    const appender = this.#hub.appender(channel);
-    // A repeat is looked up before anything that could have changed since the first one was taken (APP-2).
-    if (appender.knows(channel, identity.user, rid)) return appender.repeat(channel, identity.user, rid, settle);
-    if (!this.#rate(session).takeRecord(this.#hub.env.monotonicMs())) {
-      const message = `at most ${this.#host.appendsPerSecond} appends a second`;
-      return settle({ state: 'error', code: 'rate_limited', message, retryMs: timing.retryMs });
-    }
-    const request = { channel, encoding, payload, rid, key, expect, trace };
-    const admitted = admitRecord(this.#hub.policy, identity, request, this.#hub.env.now());
-    if ('code' in admitted) return settle({ state: 'error', ...admitted });
-    appender.append(admitted, settle);
+    const admit = (): NewRecord | Refusal => {
+      if (!this.#rate(session).takeRecord(this.#hub.env.monotonicMs())) {
+        this.#hub.figures.hit('appendsPerSecond');
+        const message = `at most ${this.#host.appendsPerSecond} appends a second`;
+        // What comes behind it is refused from now on, also where the answer has to wait for another process.
+        lane.refused = { code: 'rate_limited', message };
+        return { ...lane.refused, retryMs: timing.retryMs };
+      }
+      const request = { channel, encoding, payload, rid, key, expect, trace };
+      const admitted = admitRecord(this.#hub.policy, identity, request, this.#hub.env.now());
+      if ('code' in admitted && admitted.code === 'too_large') this.#hub.figures.hit('recordBytes');
+      return admitted;
+    };
+    this.#hub.appender(channel).submit({ channel, user: identity.user, rid }, admit, settle);
   }
 
   // Signals
@@ -265,6 +284,7 @@ export class Commands {
       if (session.ended) return;
       if (refusal === undefined && !this.#rate(session).takeSignal(this.#hub.env.monotonicMs())) {
         this.#hub.figures.signalsDropped++;
+        this.#hub.figures.hit('signalsPerSecond');
         return;
       }
       const signal = { channel, key: frame.key, to: frame.to, encoding, payload };
@@ -273,7 +293,7 @@ export class Commands {
       this.replies.error(
         session,
         undefined,
-        { ...refused, message: `${channel}: ${refused.message}` },
+        refused.message.includes(channel) ? refused : { ...refused, message: `${channel}: ${refused.message}` },
         'signal',
         channel,
       );
@@ -296,9 +316,15 @@ export class Commands {
   ): Refusal | undefined {
     const rules = this.#hub.policy.rules(signal.channel) as NamespaceRules;
     const admitted = admitPayload(this.#hub.policy, rules, signal, 'signal');
-    if ('code' in admitted) return admitted;
-    const sender = { user: from.identity.user, instance: from.instance };
-    this.#hub.signal(signal.channel, sender, { ...signal, payload: admitted.payload });
+    if ('code' in admitted) {
+      if (admitted.code === 'too_large') this.#hub.figures.hit('signalBytes');
+      return admitted;
+    }
+    const { channel, key, to, encoding } = signal;
+    const { instance } = from;
+    const sent = { channel, user: from.identity.user, instance, key, to, encoding, payload: admitted.payload };
+    this.#hub.signal(sent);
+    this.#host.relaySignal(sent);
     return undefined;
   }
 

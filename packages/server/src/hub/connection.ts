@@ -15,8 +15,11 @@ export interface Codec {
 }
 
 export interface Connection {
-  readonly transport: 'websocket' | 'sse' | 'local';
+  /** `link`: another process of this server. */
+  readonly transport: 'websocket' | 'sse' | 'local' | 'link';
   readonly codec: Codec;
+  /** What may wait to be sent on it, where that is not what the configuration says. */
+  readonly outboxBytesMax?: number;
   /** Bytes handed over and not yet taken by the operating system. */
   backlogBytes(): number;
   /** Writes one chunk. */

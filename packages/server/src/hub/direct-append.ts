@@ -1,8 +1,8 @@
 /** An append without a session: HTTP requests and the server's own records take the same gate as frames do. */
 import { TidewayError } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
-import { admitRecord, authorize, type AppendRequest } from './admission.ts';
-import type { Appended } from './appender.ts';
+import { admitRecord, authorize, type AppendRequest, type Refusal } from './admission.ts';
+import type { Appended, NewRecord } from './appender.ts';
 import type { Hub } from './hub.ts';
 import { withRetry } from './replies.ts';
 
@@ -45,13 +45,13 @@ const PERMITTED: Appended = { state: 'ok', cursor: '', duplicate: false };
 /** Hands the record over before it returns: the order of calls is the order in the log. */
 function appendPermitted(hub: Hub, identity: Identity, request: AppendRequest): Promise<Appended> {
   const { channel, rid } = request;
-  const appender = hub.appender(channel);
-  if (rid !== undefined && appender.knows(channel, identity.user, rid)) {
-    return new Promise((resolve) => appender.repeat(channel, identity.user, rid, resolve));
-  }
-  const admitted = admitRecord(hub.policy, identity, request, hub.env.now());
-  if ('code' in admitted) return Promise.resolve({ state: 'error', ...admitted });
-  return new Promise((resolve) => appender.append(admitted, resolve));
+  const admit = (): NewRecord | Refusal => {
+    const admitted = admitRecord(hub.policy, identity, request, hub.env.now());
+    if ('code' in admitted && admitted.code === 'too_large') hub.figures.hit('recordBytes');
+    return admitted;
+  };
+  const id = { channel, user: identity.user, rid };
+  return new Promise((resolve) => hub.appender(channel).submit(id, admit, resolve));
 }
 
 /** Appends a control of the channel, if this identity may administer it: `trim` or `close`. */
@@ -64,6 +64,7 @@ export async function appendControl(
   return await guarded(async () => {
     const refusal = await authorize(hub.policy, identity, 'admin', channel);
     if (refusal !== undefined) return { state: 'error', ...refusal };
+    await hub.view(channel).ready(channel);
     const state = hub.view(channel).state(channel);
     // Closing a closed channel gives the same answer.
     if (kind === 'close' && state.closed) return { state: 'ok', cursor: state.place, duplicate: true };

@@ -1,43 +1,52 @@
 /**
- * The hub: who follows what. Owns the live channels, the sessions and the end of each tick, in which channels hand out
- * and sessions write. What one frame of a client does is `commands.ts`.
+ * The hub: who follows what. Owns the live channels and the sessions; what happens at the end of a tick is `tick.ts`,
+ * what one frame of a client does `commands.ts`.
  */
-import type { Code, PayloadKind } from '@tideway/protocol';
+import { TidewayError, type Code } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
+import type { Turnstile } from '../auth/turnstile.ts';
 import { randomId, type Env } from '../env.ts';
-import type { Log, PhysicalRecord } from '../log/log.ts';
-import type { Verdict, View } from '../view/view.ts';
-import { Appender, type Appended } from './appender.ts';
+import type { Page, Verdict, View } from '../view/view.ts';
+import { Appender, type Appended, type NewRecord, type RecordAppender } from './appender.ts';
+import type { Backbone, OnAnswered, RemoteBackbone } from './backbone.ts';
+import { Budget } from './budget.ts';
 import { CatchUp } from './catch-up.ts';
 import type { Connection } from './connection.ts';
 import { HubFigures } from './figures.ts';
 import { LiveChannel, type LiveChannelHost } from './live-channel.ts';
+import { LogNews } from './log-news.ts';
+import type { Measures } from './measures.ts';
 import type { Policy } from './policy.ts';
 import { Session, type SessionHost } from './session.ts';
+import { handOutSignal, type SentSignal } from './signal.ts';
+import { Slices } from './slices.ts';
 import { Subscription } from './subscription.ts';
+import { Tick } from './tick.ts';
 
-/** A log with the view in front of it. */
-export interface Backbone {
-  readonly log: Log;
-  readonly view: View;
-}
+/** Reads for those who begin to follow: like all others they must not make a long line before the log's writes. */
+export const STARTS_AT_ONCE = 2;
 
 export interface HubOptions {
   readonly env: Env;
   /** Where a channel's records are: durable ones, or those of namespaces that say `durable: false`. */
-  readonly durable: Backbone;
+  readonly durable: Backbone | RemoteBackbone;
   readonly memory: Backbone | undefined;
   readonly policy: Policy;
   readonly outboxBytesMax: number;
   readonly outboxBytesTotal: number;
+  /** Lets those in who must read the view to find out where they start, `STARTS_AT_ONCE`. */
+  readonly starts: Turnstile;
   readonly ringBytesTotal: number;
-  readonly onAppended: (record: PhysicalRecord, result: Appended, durationMs: number) => void;
+  readonly onAppended: OnAnswered;
   readonly onTrouble: (error: unknown) => void;
+  readonly measures?: Measures;
 }
 
 export class Hub implements LiveChannelHost, SessionHost {
   readonly env: Env;
   readonly policy: Policy;
+  readonly starts: Turnstile;
+  readonly slices: Slices;
   readonly figures = new HubFigures();
   readonly sessions = new Set<Session>();
   /** Sessions of each user. */
@@ -47,49 +56,68 @@ export class Hub implements LiveChannelHost, SessionHost {
   commits = 0;
   commitMsSum = 0;
   readonly outboxBytesMax: number;
-  outboxBytes = 0;
+  readonly budget: Budget;
   ringBytes = 0;
+  readonly measures: Measures | undefined;
+  /** Who is told that the log is down. */
+  readonly log: LogNews;
   readonly #options: HubOptions;
   readonly #channels = new Map<string, { readonly live: LiveChannel; readonly unfollow: () => void }>();
   readonly #catchUp: CatchUp;
-  readonly #durable: Appender;
-  readonly #memory: Appender | undefined;
-  #dirtyChannels: LiveChannel[] = [];
-  #dirtySessions: Session[] = [];
-  #tickScheduled = false;
+  readonly #durable: RecordAppender;
+  readonly #memory: RecordAppender | undefined;
+  /** Those whose records the fold of this process judges. */
+  readonly #judged: Appender[] = [];
+  readonly #tick: Tick;
   #subscriptions = 0;
 
   constructor(options: HubOptions) {
     this.#options = options;
     this.env = options.env;
     this.policy = options.policy;
+    this.starts = options.starts;
+    this.slices = new Slices(options.env);
     this.outboxBytesMax = options.outboxBytesMax;
+    this.budget = new Budget(options.outboxBytesTotal);
+    this.measures = options.measures;
+    this.log = new LogNews({
+      sessions: this.sessions,
+      liveChannels: () => this.liveChannels(),
+      partitionOf: (channel) =>
+        this.policy.rules(channel)?.durable === false ? undefined : options.durable.partitionOf(channel),
+    });
+    this.#tick = new Tick({
+      env: options.env,
+      onHandedOut: (channel) => this.#endIfClosed(channel),
+      measures: options.measures,
+    });
     this.#catchUp = new CatchUp({
       env: options.env,
+      slices: this.slices,
       viewOf: (channel) => this.view(channel),
       ringBytesChanged: (byBytes) => this.ringBytesChanged(byBytes),
+      hasRoomInRings: (bytes) => this.ringBytes + bytes <= options.ringBytesTotal / 4,
       onLive: (subscription) => this.#onLive(subscription),
       onTrouble: options.onTrouble,
     });
     const node = randomId(options.env).slice(0, 8);
-    const appender = (backbone: Backbone, suffix: string): Appender =>
-      new Appender({
-        env: options.env,
-        log: backbone.log,
-        view: backbone.view,
-        node: node + suffix,
-        onAppended: (record, result, durationMs) => this.#onAppended(record, result, durationMs),
-      });
+    const onAppended: OnAnswered = (record, result, durationMs) => this.#onAppended(record, result, durationMs);
+    const appender = (backbone: Backbone | RemoteBackbone, suffix: string): RecordAppender => {
+      if ('createAppender' in backbone) return backbone.createAppender(onAppended);
+      const made = new Appender({ env: options.env, ...backbone, node: node + suffix, onAppended });
+      this.#judged.push(made);
+      return made;
+    };
     this.#durable = appender(options.durable, '');
     this.#memory = options.memory === undefined ? undefined : appender(options.memory, 'm');
   }
 
-  #onAppended(record: PhysicalRecord, result: Appended, durationMs: number): void {
+  #onAppended(record: NewRecord, result: Appended, durationMs: number): void {
     if (result.state === 'ok') {
       this.appended++;
       this.commits++;
       this.commitMsSum += durationMs;
-    }
+    } else if (result.code === 'overloaded') this.figures.hit('logQueue');
     this.#options.onAppended(record, result, durationMs);
   }
 
@@ -97,8 +125,8 @@ export class Hub implements LiveChannelHost, SessionHost {
     return this.#isMemory(channel) ? (this.#options.memory as Backbone).view : this.#options.durable.view;
   }
 
-  appender(channel: string): Appender {
-    return this.#isMemory(channel) ? (this.#memory as Appender) : this.#durable;
+  appender(channel: string): RecordAppender {
+    return this.#isMemory(channel) ? (this.#memory as RecordAppender) : this.#durable;
   }
 
   /** How far back a repeated id is recognized now (HEL-2): the shorter of the two logs'. */
@@ -107,14 +135,23 @@ export class Hub implements LiveChannelHost, SessionHost {
     return Math.floor(Math.min(durable, this.#options.memory?.view.ridWindowMs() ?? durable));
   }
 
+  /** How much of the log is still to be read before every place is answered, in positions. */
+  get toFill(): number {
+    return this.#options.durable.view.toFill;
+  }
+
   #isMemory(channel: string): boolean {
     return this.#memory !== undefined && this.policy.rules(channel)?.durable === false;
   }
 
   /** The fold of a backbone's view has judged a record of this node. */
   onVerdict(ticket: string, verdict: Verdict): void {
-    this.#durable.onVerdict(ticket, verdict);
-    this.#memory?.onVerdict(ticket, verdict);
+    for (const appender of this.#judged) appender.onVerdict(ticket, verdict);
+  }
+
+  /** The log does not go on from where the view was, for these channels. */
+  onBroken(concerns: (channel: string) => boolean): void {
+    for (const appender of this.#judged) appender.onBroken(concerns);
   }
 
   get channels(): number {
@@ -133,7 +170,7 @@ export class Hub implements LiveChannelHost, SessionHost {
   async drained(): Promise<void> {
     await this.#durable.drained();
     await this.#memory?.drained();
-    this.#endOfTick();
+    this.#tick.end();
   }
 
   // Sessions
@@ -175,14 +212,17 @@ export class Hub implements LiveChannelHost, SessionHost {
 
   // Subscriptions
 
-  /** The channel, followed from this synchronous moment on. */
-  #channel(name: string): LiveChannel {
+  /** The channel, followed from this synchronous moment on; or why the view cannot follow it now. */
+  #channel(name: string): LiveChannel | Code {
     const found = this.#channels.get(name);
     if (found !== undefined) return found.live;
-    const view = this.view(name);
-    const live = new LiveChannel(name, this, view.state(name));
-    this.#channels.set(name, { live, unfollow: view.follow(name, live) });
-    return live;
+    try {
+      const live = new LiveChannel(name, this, this.view(name).state(name));
+      this.#channels.set(name, { live, unfollow: this.view(name).follow(name, live) });
+      return live;
+    } catch (error) {
+      return error instanceof TidewayError ? error.code : 'internal';
+    }
   }
 
   /** The channel if anybody follows it. */
@@ -190,18 +230,33 @@ export class Hub implements LiveChannelHost, SessionHost {
     return this.#channels.get(name)?.live;
   }
 
+  /** Fills the ring of the channel if it is followed and nothing has filled it yet. */
+  fillRing(name: string): Promise<void> | undefined {
+    const live = this.liveChannel(name);
+    return live && this.#catchUp.fill(live);
+  }
+
+  /** Every channel that somebody follows. */
+  *liveChannels(): Iterable<LiveChannel> {
+    for (const { live } of this.#channels.values()) yield live;
+  }
+
   /**
    * Starts delivery from a place, in one step with the end of an earlier subscription of the same channel. Whatever
-   * answers the subscribe must have been queued before.
+   * answers the subscribe must have been queued before. Where the view cannot follow now it is over at once (REC-4).
+   *
+   * @param page what lies behind the place, where that was read already
    */
-  subscribe(session: Session, name: string, place: string): Subscription {
+  subscribe(session: Session, name: string, place: string, page?: Page): void {
     const before = session.subscriptions.get(name);
     const channel = this.#channel(name);
+    if (typeof channel === 'string') return session.send({ op: 'unsubscribed', channel: name, code: channel });
     const subscription = new Subscription(session, channel, place);
     channel.usedMs = this.env.monotonicMs();
     channel.addJoining(subscription);
     this.#subscriptions++;
     session.subscriptions.set(name, subscription);
+    this.log.lookAt(session, name);
     if (before !== undefined) {
       session.behind.delete(before);
       this.#drop(before);
@@ -211,8 +266,11 @@ export class Hub implements LiveChannelHost, SessionHost {
       // Nothing lies between: live at once.
       channel.makeLive(subscription);
       this.#onLive(subscription);
-    } else session.addBehind(subscription);
-    return subscription;
+    } else {
+      subscription.behindSinceMs = channel.usedMs;
+      session.addBehind(subscription);
+      if (page !== undefined) this.#catchUp.take(subscription, page);
+    }
   }
 
   /** Ends a subscription; nothing is sent for it any more. */
@@ -222,6 +280,7 @@ export class Hub implements LiveChannelHost, SessionHost {
     session.subscriptions.delete(name);
     session.behind.delete(subscription);
     this.#drop(subscription);
+    if (session.isToldDown) this.log.look(session);
   }
 
   #drop(subscription: Subscription): void {
@@ -241,12 +300,15 @@ export class Hub implements LiveChannelHost, SessionHost {
     session.send({ op: 'unsubscribed', channel: channel.name, code: 'internal' });
   }
 
-  #onLive({ channel }: Subscription): void {
-    if (channel.closed) this.#endClosed(channel);
+  #onLive(subscription: Subscription): void {
+    const { channel, behindSinceMs } = subscription;
+    if (behindSinceMs > 0) this.measures?.onCaughtUp(channel.name, this.env.monotonicMs() - behindSinceMs);
+    this.#endIfClosed(channel);
   }
 
-  /** Everything of a closed channel was handed out: says so and ends its live subscriptions. */
-  #endClosed(channel: LiveChannel): void {
+  /** Where everything of a closed channel was handed out: says so and ends its live subscriptions. */
+  #endIfClosed(channel: LiveChannel): void {
+    if (!channel.closed) return;
     for (const subscription of [...channel.liveSubscriptions]) {
       const { session } = subscription;
       session.send({ op: 'closed', channel: channel.name });
@@ -257,76 +319,28 @@ export class Hub implements LiveChannelHost, SessionHost {
 
   // Signals
 
-  /** Sends a signal to a channel's followers on this node, except to the sender's own application object. */
-  signal(
-    channel: string,
-    from: { readonly user: string | undefined; readonly instance: string },
-    signal: {
-      readonly key?: string | undefined;
-      readonly to?: string | undefined;
-      readonly encoding: PayloadKind;
-      readonly payload: Buffer;
-    },
-  ): void {
-    const live = this.liveChannel(channel);
-    if (live === undefined) return;
-    const frame = {
-      op: 'signal',
-      channel,
-      ...(from.user === undefined ? {} : { user: from.user }),
-      ...(signal.key === undefined ? {} : { key: signal.key }),
-    } as const;
-    const payload = { encoding: signal.encoding, bytes: signal.payload };
-    const everyone = [...live.liveSubscriptions, ...live.joining];
-    for (const { session } of everyone) {
-      if (signal.to !== undefined && session.identity?.user !== signal.to) continue;
-      if (from.instance !== '' && session.instance === from.instance && session.identity?.user === from.user) continue;
-      session.sendIfRoom(frame, payload);
-      this.figures.signalsDelivered++;
-    }
-  }
-
-  // The end of a tick
-
-  markChannel(channel: LiveChannel): void {
-    if (channel.dirty) return;
-    channel.dirty = true;
-    this.#dirtyChannels.push(channel);
-    this.#scheduleTick();
-  }
-
-  markSession(session: Session): void {
-    this.#dirtySessions.push(session);
-    this.#scheduleTick();
-  }
-
-  #scheduleTick(): void {
-    if (this.#tickScheduled) return;
-    this.#tickScheduled = true;
-    this.env.endOfTick(() => this.#endOfTick());
-  }
-
-  #endOfTick(): void {
-    this.#tickScheduled = false;
-    const channels = this.#dirtyChannels;
-    this.#dirtyChannels = [];
-    for (const channel of channels) {
-      channel.flush();
-      if (channel.closed) this.#endClosed(channel);
-    }
-    const sessions = this.#dirtySessions;
-    this.#dirtySessions = [];
-    for (const session of sessions) session.flush();
+  /** Hands a signal to the channel's followers on this node. */
+  signal(signal: SentSignal): void {
+    const live = this.liveChannel(signal.channel);
+    if (live !== undefined) this.figures.signalsDelivered += handOutSignal(live, signal);
   }
 
   // What channels and sessions tell their host
 
+  markChannel(channel: LiveChannel): void {
+    this.#tick.markChannel(channel);
+  }
+
+  markSession(session: Session): void {
+    this.#tick.markSession(session);
+  }
+
   get crowded(): boolean {
-    return this.outboxBytes > this.#options.outboxBytesTotal;
+    return this.budget.crowded;
   }
 
   backlogChanged(byBytes: number): void {
-    this.outboxBytes += byBytes;
+    this.budget.outboxBytes += byBytes;
   }
 
   countWrite(chunks: number, bytes: number): void {
@@ -339,8 +353,9 @@ export class Hub implements LiveChannelHost, SessionHost {
     this.figures.signalsDropped++;
   }
 
-  countDelivered(records: number): void {
+  countDelivered(records: number, channel: string): void {
     this.figures.recordsDelivered += records;
+    if (records > 0) this.#tick.delivered(channel);
   }
 
   catchUp(session: Session): void {
@@ -349,7 +364,13 @@ export class Hub implements LiveChannelHost, SessionHost {
 
   fallBehind(subscription: Subscription): void {
     this.figures.outboxOverflows++;
+    this.figures.hit(this.crowded ? 'outboxBytesTotal' : 'outboxBytes');
+    subscription.behindSinceMs = this.env.monotonicMs();
     subscription.session.addBehind(subscription);
+  }
+
+  newestPlace(channel: string): string {
+    return this.view(channel).state(channel).place;
   }
 
   ringBytesChanged(byBytes: number): void {

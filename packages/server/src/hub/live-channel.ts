@@ -15,7 +15,10 @@ export interface LiveChannelHost {
   /** The subscription needs records that it was not handed. */
   fallBehind(subscription: Subscription): void;
   ringBytesChanged(byBytes: number): void;
-  countDelivered(records: number): void;
+  /** The newest place of a channel in the view. */
+  newestPlace(channel: string): string;
+  /** Called once per tick in which the channel handed out. */
+  countDelivered(records: number, channel: string): void;
 }
 
 export class LiveChannel implements Follower {
@@ -52,6 +55,12 @@ export class LiveChannel implements Follower {
     return this.#live;
   }
 
+  /** The live ones and those on their way. */
+  *subscriptions(): Iterable<Subscription> {
+    yield* this.#live;
+    yield* this.joining;
+  }
+
   onRecords(records: readonly VisibleRecord[]): void {
     const before = this.ring.bytes;
     this.ring.push(records, this.joining.size > 0);
@@ -67,24 +76,39 @@ export class LiveChannel implements Follower {
     // A subscription whose place is now below the floor learns of it when it reads on; a live one misses nothing.
   }
 
+  onFilled(): void {
+    // What the ring holds begins with a `prev` that is not the real one: what is handed out from now on is read from the view.
+    this.#emptyRing();
+  }
+
   onClosed(): void {
     this.closed = true;
     this.#host.markChannel(this);
   }
 
   onGap(gap: { readonly cursor: string; readonly reason: GapReason }): void {
-    this.flush();
-    const before = this.ring.bytes;
-    this.ring.reset(gap.cursor);
-    this.#host.ringBytesChanged(-before);
-    this.delivered = gap.cursor;
-    for (const subscription of this.#live) {
-      subscription.session.send({ op: 'gap', channel: this.name, cursor: gap.cursor, reason: gap.reason });
+    // What lies between the gap's place and the newest one is read from the view, by everybody.
+    this.#emptyRing();
+    const live = this.#live.slice();
+    for (const subscription of live) {
+      this.#removeLive(subscription);
+      this.joining.add(subscription);
     }
     for (const subscription of this.joining) {
       subscription.place = gap.cursor;
       subscription.gap = gap.reason;
     }
+    for (const subscription of live) subscription.session.addBehind(subscription);
+  }
+
+  /** Hands out what this tick has, and lets go of all that the ring holds: it begins anew at the newest place. */
+  #emptyRing(): void {
+    this.flush();
+    const before = this.ring.bytes;
+    this.ring.reset(this.#host.newestPlace(this.name));
+    this.prefilled = false;
+    this.#host.ringBytesChanged(-before);
+    this.delivered = this.ring.place;
   }
 
   /** Hands this tick's records to the live subscriptions. */
@@ -123,7 +147,7 @@ export class LiveChannel implements Follower {
         i--;
       }
     }
-    this.#host.countDelivered(delivered);
+    this.#host.countDelivered(delivered, this.name);
   }
 
   #fallBehind(subscription: Subscription): void {

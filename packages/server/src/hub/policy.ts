@@ -24,6 +24,12 @@ export interface Policy {
   rules(channel: string): NamespaceRules | undefined;
   /** Whether this identity may do that on this channel; a promise only where a policy function returns one. */
   may(identity: Identity, permission: Permission, channel: string): boolean | Promise<boolean>;
+  /** All that this identity may do on this channel. */
+  permissionsOf(identity: Identity, channel: string): Promise<readonly Permission[]>;
+  /** The rules of the namespace whose channels a glob names; `undefined` where there is none. */
+  globRules(glob: string): NamespaceRules | undefined;
+  /** Whether this identity may on every channel that a glob names, also on those that are not there yet. */
+  mayEvery(identity: Identity, permission: Permission, glob: string): boolean | Promise<boolean>;
   /** The error for what `may` denied: `channel_unknown` or `forbidden`, in words. */
   refusal(
     identity: Identity,

@@ -48,11 +48,14 @@ export class Session {
   /** Frames in a row that were not understood. */
   badInRow = 0;
   paused = false;
+  /** It was told that the log is down, and not yet that it is up (CLS-1). */
+  isToldDown = false;
   /** Called when the last subscription ended because its channel is closed. */
   onSubscriptionsOver: (() => void) | undefined;
   /** Called with the chunks of a write before they go out; may add one (the id block of SSE). */
   beforeWrite: (() => Buffer | undefined) | undefined;
   readonly #host: SessionHost;
+  readonly #outboxBytesMax: number;
   #first: Buffer | undefined;
   #rest: Buffer[] | undefined;
   #pendingBytes = 0;
@@ -63,6 +66,7 @@ export class Session {
     this.connection = connection;
     this.codec = connection.codec;
     this.#host = host;
+    this.#outboxBytesMax = connection.outboxBytesMax ?? host.outboxBytesMax;
   }
 
   /** What is queued for this session and not yet taken by the operating system. */
@@ -75,11 +79,11 @@ export class Session {
     const queued = this.#backlogBytes + this.#pendingBytes;
     if (
       queued > 0 &&
-      (queued + chunk.length > this.#host.outboxBytesMax || (this.#host.crowded && this.#backlogBytes > 0))
+      (queued + chunk.length > this.#outboxBytesMax || (this.#host.crowded && this.#backlogBytes > 0))
     ) {
       this.#measureBacklog();
       const now = this.#backlogBytes + this.#pendingBytes;
-      if (now > 0 && (now + chunk.length > this.#host.outboxBytesMax || (this.#host.crowded && this.#backlogBytes > 0)))
+      if (now > 0 && (now + chunk.length > this.#outboxBytesMax || (this.#host.crowded && this.#backlogBytes > 0)))
         return false;
     }
     this.#push(chunk);
@@ -95,7 +99,7 @@ export class Session {
   hasRoomToCatchUp(): boolean {
     if (this.#backlogBytes > 0) this.#measureBacklog();
     const queued = this.#backlogBytes + this.#pendingBytes;
-    return this.#host.crowded ? queued === 0 : queued < this.#host.outboxBytesMax / 2;
+    return this.#host.crowded ? queued === 0 : queued < this.#outboxBytesMax / 2;
   }
 
   /** Queues a frame that must not be dropped. */
@@ -167,7 +171,7 @@ export class Session {
 
   /** Commands without an answer, and answers not taken, both stop the reading of more. */
   updateReading(): void {
-    const full = (this.openIds?.size ?? 0) >= COMMANDS_MAX || this.#backlogBytes > this.#host.outboxBytesMax;
+    const full = (this.openIds?.size ?? 0) >= COMMANDS_MAX || this.#backlogBytes > this.#outboxBytesMax;
     if (full === this.paused || this.ended) return;
     this.paused = full;
     if (full) this.connection.pause();

@@ -15,8 +15,6 @@ export interface SignInHost {
   isSameParty(a: Identity, b: Identity): boolean;
   /** A session has an identity now; a refusal turns it away (a limit on sessions of one user). */
   admit(session: Session, identity: Identity): Refusal | undefined;
-  /** False: sessions that begin now are told that the log is down (CLS-1). */
-  isLogUp(): boolean;
   readonly about: About;
 }
 
@@ -71,28 +69,26 @@ export class SignIn {
     }
     const early = { frames: [] as EarlyFrame[], bytes: 0 };
     this.#early.set(session, early);
-    const release = (): void => {
-      this.#early.delete(session);
-      for (const held of early.frames) this.#receive(session, held);
+    /** Answers in a slice of a tick: of a crowd that says hello each has its turn. */
+    const answer = (say: () => void): void =>
+      this.#hub.slices.add(() => {
+        if (session.ended) return;
+        say();
+        this.#early.delete(session);
+        for (const held of early.frames) this.#receive(session, held);
+        session.flush();
+      });
+    const welcome = (identity: Identity): void => {
+      const refusal = this.#host.admit(session, identity);
+      if (refusal !== undefined) return this.#replies.error(session, frame.id, refusal, 'hello');
+      session.instance = frame.instance;
+      this.begin(session, identity);
+      this.#replies.ok(session, frame.id, this.about(session));
+      this.#hub.log.look(session);
     };
     this.#host.authenticate(session, frame.token).then(
-      (identity) => {
-        if (session.ended) return;
-        const refusal = this.#host.admit(session, identity);
-        if (refusal !== undefined) this.#replies.error(session, frame.id, refusal, 'hello');
-        else {
-          session.instance = frame.instance;
-          this.begin(session, identity);
-          this.#replies.ok(session, frame.id, this.about(session));
-          this.tellLog(session);
-        }
-        release();
-      },
-      (error: unknown) => {
-        if (session.ended) return;
-        this.#replies.error(session, frame.id, refusalOf(error), 'hello');
-        release();
-      },
+      (identity) => answer(() => welcome(identity)),
+      (error: unknown) => answer(() => this.#replies.error(session, frame.id, refusalOf(error), 'hello')),
     );
   }
 
@@ -100,11 +96,6 @@ export class SignIn {
   begin(session: Session, identity: Identity): void {
     this.#hub.identified(session, identity);
     this.#watchExpiry(session, identity);
-  }
-
-  /** A session that begins while the log is down learns of it at once. */
-  tellLog(session: Session): void {
-    if (!this.#host.isLogUp()) session.send({ op: 'log', state: 'down' });
   }
 
   /** The members of the `ok` of `hello`, and of `ready` on a stream (HEL-2, SSE-3). */

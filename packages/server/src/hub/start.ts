@@ -4,23 +4,40 @@
  */
 import { TidewayError, type ItemError, type Subscribed, type SubscribeItem } from '@tideway/protocol';
 import type { Identity, Permission } from '../auth/identity.ts';
+import type { Page } from '../view/view.ts';
 import { authorize, type Refusal } from './admission.ts';
-import { HubFigures } from './figures.ts';
 import type { Hub } from './hub.ts';
 import { withRetry } from './replies.ts';
 import { findStart, type Start } from './resume.ts';
+import type { Ring } from './ring.ts';
 
 /** A subscription that was answered, with where its delivery begins. */
 export interface Started {
   readonly answer: Subscribed;
   readonly deliverFrom: string;
+  /** What lies there, where it was read already: for `hub.subscribe`, at once. */
+  readonly page?: Page;
 }
 
 /** What became of one item. */
 export type Outcome = Started | ItemError;
 
-/** Finds out whether and where a subscription starts; a promise only where somebody has to be asked. */
-export function answerSubscribe(hub: Hub, identity: Identity, item: SubscribeItem): Outcome | Promise<Outcome> {
+/** What is beyond the subscriptions of a session (SUB-4), also of one that is a stream. */
+export function tooMany(max: number): ItemError {
+  return { code: 'limit_exceeded', message: `a session has at most ${max} subscriptions` };
+}
+
+/**
+ * Finds out whether and where a subscription starts; a promise only where somebody has to be asked.
+ *
+ * @param isOnly no other is answered with it: what is read for it need not wait for others in memory
+ */
+export function answerSubscribe(
+  hub: Hub,
+  identity: Identity,
+  item: SubscribeItem,
+  isOnly: boolean,
+): Outcome | Promise<Outcome> {
   const { channel } = item;
   if (item.presence === true || item.deliver?.mode === 'latest' || item.from === 'latest') {
     return {
@@ -31,15 +48,24 @@ export function answerSubscribe(hub: Hub, identity: Identity, item: SubscribeIte
   const history: Permission | undefined =
     item.from === 'oldest' || item.from?.startsWith('last:') === true ? 'history' : undefined;
   const refusal = firstRefusal(hub, identity, history === undefined ? ['subscribe'] : ['subscribe', history], channel);
-  if (refusal instanceof Promise) return refusal.then((first) => first ?? begin(hub, item)).catch(itemErrorOf);
-  return refusal ?? begin(hub, item);
+  if (refusal instanceof Promise) return refusal.then((first) => first ?? begin(hub, item, isOnly)).catch(itemErrorOf);
+  return refusal ?? begin(hub, item, isOnly);
 }
 
-function begin(hub: Hub, item: SubscribeItem): Outcome | Promise<Outcome> {
+function begin(hub: Hub, item: SubscribeItem, isOnly: boolean): Outcome | Promise<Outcome> {
+  const ready = hub.view(item.channel).ready(item.channel);
+  if (ready === undefined) return beginReady(hub, item, isOnly);
+  return ready.then(() => beginReady(hub, item, isOnly)).catch(itemErrorOf);
+}
+
+function beginReady(hub: Hub, item: SubscribeItem, isOnly: boolean): Outcome | Promise<Outcome> {
   const { channel } = item;
   let start: Start | Promise<Start>;
   try {
-    start = findStart(hub.view(channel), channel, item.from, hub.liveChannel(channel)?.ring);
+    const ring = (): Ring | undefined => hub.liveChannel(channel)?.ring;
+    const fillRing = (): Promise<void> | undefined => hub.fillRing(channel);
+    const parts = { view: hub.view(channel), channel, ring, fillRing, turns: hub.starts, wantsPage: isOnly };
+    start = findStart(parts, item.from);
   } catch (error) {
     return itemErrorOf(error);
   }
@@ -56,7 +82,7 @@ function answer(hub: Hub, channel: string, start: Start): Outcome {
       ...(start.retryMs === undefined ? {} : { retryMs: start.retryMs }),
     };
   }
-  if (start.resumed !== undefined) HubFigures.count(hub.figures.resumes, start.reason ?? 'resumed');
+  if (start.resumed !== undefined) hub.measures?.onResumed(channel, start.reason ?? 'resumed');
   const { head } = hub.view(channel).state(channel);
   const answered: Subscribed = {
     channel,
@@ -65,7 +91,7 @@ function answer(hub: Hub, channel: string, start: Start): Outcome {
     ...(start.resumed === undefined ? {} : { resumed: start.resumed }),
     ...(start.reason === undefined ? {} : { reason: start.reason }),
   };
-  return { answer: answered, deliverFrom: start.deliverFrom };
+  return { answer: answered, deliverFrom: start.deliverFrom, ...(start.page && { page: start.page }) };
 }
 
 /** The first refusal among several permissions; `undefined` is yes to all. */

@@ -12,6 +12,8 @@ export class Subscription {
   over = false;
   /** A discontinuity it has not been told of yet: goes out before the next record. */
   gap: GapReason | undefined;
+  /** Since when it reads on, on the monotonic clock; 0 where it never had to. */
+  behindSinceMs = 0;
   #place: string;
 
   constructor(session: Session, channel: LiveChannel, place: string) {

@@ -2,40 +2,105 @@
  * One HTTP request and its answer (PROTOCOL.md HTTP-1, HTTP-2): query, body, JSON, errors, the same over HTTP/1.1 and
  * HTTP/2. Knows no channel and no route.
  */
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import { codes, TidewayError, type Code } from '@tideway/protocol';
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import { codes, isRid, limits, TidewayError, timing, type Code } from '@tideway/protocol';
+import type { ClientSide } from '../auth/forwarded.ts';
+import type { Identity } from '../auth/identity.ts';
 import type { Refusal } from '../hub/admission.ts';
+import type { Budget } from '../hub/budget.ts';
 import { withRetry } from '../hub/replies.ts';
 
 export type Request = IncomingMessage | Http2ServerRequest;
 export type Response = ServerResponse | Http2ServerResponse;
+
+/** What the log says of a request besides its refusal. */
+export interface Noted {
+  readonly path: string;
+  readonly method?: string;
+  readonly channel?: string | undefined;
+  readonly identity?: Identity | undefined;
+  readonly remoteAddress?: string | undefined;
+  /** What was thrown, if anything was. */
+  readonly cause?: unknown;
+}
+
+/** Writes a refusal to the log; returns the reference both share. */
+export type ReferRequest = (failure: Refusal, noted: Noted) => string;
+
+/** A refusal as a request is answered with it: some of HTTP's own have a status that is not their code's. */
+export interface RequestRefusal extends Refusal {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** The answer of HTTP-2. */
+export interface ErrorBody {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** @param ref the reference that stands in the log */
+export function errorBody(refusal: RequestRefusal, ref: string): ErrorBody {
+  const { code, message, retryMs } = withRetry(refusal);
+  const { http } = codes[code];
+  return {
+    status: refusal.status ?? http,
+    headers: {
+      'Content-Type': 'application/json; charset=utf-8',
+      ...(retryMs === undefined ? {} : { 'Retry-After': String(Math.ceil(retryMs / 1_000)) }),
+      ...(http === 401 ? { 'WWW-Authenticate': 'Bearer' } : {}),
+      ...refusal.headers,
+    },
+    body: JSON.stringify({ error: { code, message, ref, ...(retryMs === undefined ? {} : { retryMs }) } }),
+  };
+}
+
+/** More of a body that is refused is not read: whoever sends it may lose the answer. Slow ones end by `requestMs`. */
+const DISMISSED_BYTES_MAX = 64 * 1024 * 1024;
+/** No channel's name is longer. */
+const CHANNEL_SHOWN_MAX = 256;
 
 export class Exchange {
   readonly request: Request;
   readonly response: Response;
   readonly path: string;
   readonly query: URLSearchParams;
-  readonly isEncrypted: boolean;
+  readonly client: ClientSide;
   /** What was thrown, if anything was: for the log only. */
   cause: unknown;
+  /** Who asks, once that is known: for the log only. */
+  identity: Identity | undefined;
   /** Added to every answer (CORS). */
   readonly #headers: Readonly<Record<string, string>>;
-  readonly #refer: (failure: Refusal, path: string, cause?: unknown) => string;
+  readonly #refer: ReferRequest;
+  readonly #budget: Budget | undefined;
+  readonly #unreadMs: number;
+  #bodyBytes = 0;
+  #answerBytes = 0;
 
   constructor(parts: {
     readonly request: Request;
     readonly response: Response;
     readonly headers: Readonly<Record<string, string>>;
-    readonly isEncrypted: boolean;
+    readonly client: ClientSide;
     /** Writes a failure to the log; returns the reference both share. */
-    readonly refer: (failure: Refusal, path: string, cause?: unknown) => string;
+    readonly refer: ReferRequest;
+    /** What is held for this request counts here until its answer is taken. Absent: nobody is waited for. */
+    readonly budget?: Budget | undefined;
+    /** How long the peer may leave an answer untouched before it is cut. */
+    readonly unreadMs?: number;
   }) {
     this.request = parts.request;
     this.response = parts.response;
     this.#headers = parts.headers;
     this.#refer = parts.refer;
-    this.isEncrypted = parts.isEncrypted;
+    this.client = parts.client;
+    this.#budget = parts.budget;
+    this.#unreadMs = parts.unreadMs ?? timing.unreadMs;
+    if (parts.budget !== undefined) this.response.once('close', () => this.#letGo());
     const target = parts.request.url ?? '/';
     const at = target.indexOf('?');
     this.path = at < 0 ? target : target.slice(0, at);
@@ -48,9 +113,26 @@ export class Exchange {
 
   /** One header's text; `undefined` where it is absent or empty. */
   header(name: string): string | undefined {
-    const value = this.request.headers[name];
-    const text = Array.isArray(value) ? value[0] : value;
+    const text = this.given(name);
     return text === '' ? undefined : text;
+  }
+
+  /** One header's text, also an empty one, which is as wrong as it looks (HTTP-1); `undefined` where it is absent. */
+  given(name: string): string | undefined {
+    const value = this.request.headers[name];
+    return Array.isArray(value) ? value[0] : value;
+  }
+
+  /** The body is opaque bytes; any other type, or none, makes it JSON (HTTP-3). */
+  get hasBytes(): boolean {
+    return this.header('content-type')?.split(';')[0]?.trim().toLowerCase() === 'application/octet-stream';
+  }
+
+  /** The client object that asks (HTTP-1); empty where it does not say. */
+  instance(): string {
+    const instance = this.given('tideway-instance');
+    if (instance === undefined || isRid(instance)) return instance ?? '';
+    throw new TidewayError('bad_frame', `Tideway-Instance must be 1–${limits.ridLength} printable ASCII characters`);
   }
 
   /** A query parameter that must be there once. */
@@ -68,6 +150,13 @@ export class Exchange {
   /** A query parameter that may be there once. */
   maybe(name: string): string | undefined {
     return this.query.has(name) ? this.one(name) : undefined;
+  }
+
+  /** A user that the query names (NAM-4), if it does. */
+  maybeUser(name: string): string | undefined {
+    const user = this.maybe(name);
+    if (user === undefined || (user !== '' && Buffer.byteLength(user) <= limits.userBytes)) return user;
+    throw new TidewayError('bad_frame', `"${name}" must have 1 to ${limits.userBytes} bytes`);
   }
 
   /** A whole number of the query within bounds, or its default. */
@@ -90,12 +179,21 @@ export class Exchange {
     if (announced > bytesMax) throw tooLarge(bytesMax);
     const chunks: Buffer[] = [];
     let bytes = 0;
-    for await (const chunk of this.request as AsyncIterable<Buffer>) {
+    // What a refusal leaves unread is still needed: see `#dismiss`.
+    for await (const chunk of this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       bytes += chunk.length;
       if (bytes > bytesMax) throw tooLarge(bytesMax);
+      this.#holdBody(chunk.length);
       chunks.push(chunk);
     }
     return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+  }
+
+  /** The whole body as text; what is not UTF-8 is `bad_frame`, never replaced by something else. */
+  async text(bytesMax: number): Promise<string> {
+    const body = await this.body(bytesMax);
+    if (!isUtf8(body)) throw new TidewayError('bad_frame', 'the body is not UTF-8');
+    return body.toString('utf8');
   }
 
   json(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
@@ -107,9 +205,65 @@ export class Exchange {
 
   bytes(status: number, body: Buffer, headers: Readonly<Record<string, string>>): void {
     if (this.response.headersSent || this.response.destroyed) return;
+    this.#headOf(status, body, headers);
+    if (this.method === 'HEAD') return void (this.response as ServerResponse).end();
+    this.#holdAnswer(body.length);
+    (this.response as ServerResponse).end(body);
+    if (backlogBytes(this.response) > 0) this.cutUnread();
+  }
+
+  #headOf(status: number, body: Buffer, headers: Readonly<Record<string, string>>): void {
     this.writeHead(status, { 'cache-control': 'private, no-store', 'content-length': String(body.length), ...headers });
-    if (this.method === 'HEAD') (this.response as ServerResponse).end();
-    else (this.response as ServerResponse).end(body);
+  }
+
+  /** Fails with `overloaded` where the node has no room for an answer of this size, before it is made. */
+  needRoom(bytes: number): void {
+    if (this.#budget?.hasRoomForAnswer(bytes) === false) {
+      throw overloaded('too many answers wait to be read by their clients');
+    }
+  }
+
+  /** From now on the connection is cut when its peer takes nothing for a while. */
+  cutUnread(): void {
+    const { response } = this;
+    const unreadMs = this.#unreadMs;
+    // Node's time for sockets: it knows what the kernel has taken of a large write.
+    (response as ServerResponse).setTimeout(unreadMs, () => response.destroy());
+    if ('stream' in response) return;
+    const { socket } = response;
+    response.once('finish', () => {
+      if (socket?.timeout === unreadMs) socket.setTimeout(0);
+    });
+  }
+
+  #holdBody(bytes: number): void {
+    const budget = this.#budget;
+    if (budget === undefined) return;
+    if (!budget.hasRoomForBody(bytes, this.#bodyBytes)) throw overloaded('too many bodies are on their way in');
+    if (this.response.destroyed) return;
+    this.#bodyBytes += bytes;
+    budget.bodyBytes += bytes;
+  }
+
+  #holdAnswer(bytes: number): void {
+    if (this.#budget === undefined) return;
+    this.#answerBytes += bytes;
+    this.#budget.answerBytes += bytes;
+  }
+
+  /** The answer was taken, or the connection is gone. */
+  #letGo(): void {
+    const budget = this.#budget as Budget;
+    budget.bodyBytes -= this.#bodyBytes;
+    budget.answerBytes -= this.#answerBytes;
+    this.#bodyBytes = 0;
+    this.#answerBytes = 0;
+  }
+
+  /** Gives no answer at all: whoever asks does so again, and a load balancer another node (SSE-9). */
+  hangUp(): void {
+    if ('stream' in this.response) this.response.stream?.close(constants.NGHTTP2_REFUSED_STREAM);
+    else this.response.destroy();
   }
 
   writeHead(status: number, headers: Readonly<Record<string, string>>): void {
@@ -125,26 +279,61 @@ export class Exchange {
     return {
       code: failure.code,
       message: failure.message,
-      ref: this.#refer(failure, this.path, this.cause),
+      ref: this.#refer(failure, this.#noted()),
       ...(failure.retryMs === undefined ? {} : { retryMs: failure.retryMs }),
     };
   }
 
-  fail(failure: Refusal, headers: Readonly<Record<string, string>> = {}): void {
-    if (this.response.headersSent || this.response.destroyed) return;
-    const unread = !this.request.complete && this.method !== 'GET';
-    this.json(
-      codes[failure.code].http,
-      { error: this.describe(failure) },
-      {
-        ...(failure.retryMs === undefined ? {} : { 'retry-after': String(Math.ceil(failure.retryMs / 1_000)) }),
-        ...(codes[failure.code].http === 401 ? { 'www-authenticate': 'Bearer' } : {}),
-        // What is left of a body nobody wants is not read to its end.
-        ...(unread && this.request.httpVersionMajor === 1 ? { connection: 'close' } : {}),
-        ...headers,
-      },
-    );
+  #noted(): Noted {
+    const { path, method, identity, cause, client } = this;
+    const channel = this.query.get('channel')?.slice(0, CHANNEL_SHOWN_MAX);
+    return { path, method, channel, identity, remoteAddress: client.remoteAddress, cause };
   }
+
+  fail(failure: RequestRefusal): void {
+    if (this.response.headersSent || this.response.destroyed) return;
+    const { status, headers, body } = errorBody(failure, this.#refer(failure, this.#noted()));
+    const unread = !this.request.complete && this.method !== 'GET' && this.request.httpVersionMajor === 1;
+    if (unread) this.#dismiss(status, Buffer.from(body), headers);
+    else this.bytes(status, Buffer.from(body), headers);
+  }
+
+  /**
+   * Answers a request whose body nobody wants. Its connection ends, but the rest is read and thrown away before: a
+   * connection that is closed while its peer still sends is reset, and many a client then never sees the answer.
+   */
+  #dismiss(status: number, body: Buffer, headers: Readonly<Record<string, string>>): void {
+    const request = this.request as IncomingMessage;
+    const response = this.response as ServerResponse;
+    this.#headOf(status, body, { ...headers, connection: 'close' });
+    this.#holdAnswer(body.length);
+    response.write(body);
+    let left = DISMISSED_BYTES_MAX;
+    const end = (): void => void response.end();
+    request.on('data', (chunk: Buffer) => {
+      left -= chunk.length;
+      if (left < 0) end();
+    });
+    for (const event of ['end', 'error', 'close']) request.once(event, end);
+    request.resume();
+  }
+}
+
+/** The answer is the last one of its connection: what comes next goes over another one, to another node. */
+export function endConnectionBehind(response: Response): void {
+  if ('stream' in response) return response.stream?.session?.close();
+  const { socket } = response;
+  response.shouldKeepAlive = false;
+  response.once('finish', () => socket?.destroySoon());
+}
+
+/** What was written and not taken by the operating system yet. */
+export function backlogBytes(response: Response): number {
+  return 'stream' in response ? (response.stream?.writableLength ?? 0) : response.writableLength;
+}
+
+function overloaded(message: string): TidewayError {
+  return new TidewayError('overloaded', message, { retryMs: timing.retryMs });
 }
 
 function tooLarge(bytesMax: number): TidewayError {

@@ -1,9 +1,11 @@
 /**
  * The HTTP API (PROTOCOL.md §10): which path and method is which call, and the way every request takes: host, origin,
- * credentials, the call, its errors. Calls on records are `http-records.ts`, streams are `sse.ts`.
+ * credentials, the call, its errors. Calls on records are `http-records.ts`, streams
+ * are `sse.ts`.
  */
 import { limits, TidewayError } from '@tideway/protocol';
 import type { Authenticator } from '../auth/authenticator.ts';
+import type { ReadClientSide } from '../auth/forwarded.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { OriginPolicy } from '../auth/origin.ts';
 import type { Tickets } from '../auth/tickets.ts';
@@ -12,88 +14,110 @@ import type { Commands } from '../hub/commands.ts';
 import type { Hub } from '../hub/hub.ts';
 import { withRetry } from '../hub/replies.ts';
 import type { Health } from '../ops/health.ts';
-import { Exchange, refusalOf, type Request, type Response } from './exchange.ts';
+import {
+  Exchange,
+  refusalOf,
+  type ReferRequest,
+  type Request,
+  type RequestRefusal,
+  type Response,
+} from './exchange.ts';
 import { FaultyConnection, readFault } from './faults.ts';
-import { getRecords, keyOf, postBatch, postControl, postRecord } from './http-records.ts';
-import type { LongReads } from './long-reads.ts';
+import { getFeed } from './http-feed.ts';
+import { getRecords, keyOf, postBatch, postControl, postRecord, type Reading } from './http-records.ts';
+import { getSession } from './http-session.ts';
 import type { EventStreams } from './sse.ts';
 
 type Call = (exchange: Exchange, identity: Identity) => Promise<void> | void;
 
 export interface HttpApi {
-  /** Answers a request; false when its path is not one of ours and somebody else may answer it. */
-  handle(request: Request, response: Response): Promise<boolean>;
+  /** Whether a path is one of ours; others may be somebody else's to answer. */
+  serves(path: string): boolean;
+  /** Answers a request for one of our paths. */
+  handle(request: Request, response: Response): Promise<void>;
+  /** Answers a request that is for none. */
+  refuse(request: Request, response: Response, refusal: RequestRefusal): void;
 }
 
 export function createHttpApi(parts: {
   readonly hub: Hub;
   readonly commands: Commands;
   readonly streams: EventStreams;
-  readonly longReads: LongReads;
+  readonly reading: Reading;
   readonly authenticate: Authenticator['authenticate'];
   readonly origins: OriginPolicy;
+  readonly clientSide: ReadClientSide;
   readonly tickets: Tickets;
   readonly health: Health;
-  readonly renderMetrics: () => string;
+  readonly renderMetrics: () => string | Promise<string>;
   readonly metricsContentType: string;
-  /** Ends all sessions of a user; returns how many there were. */
-  readonly disconnect: (user: string) => number;
+  /** Ends all sessions of a user; resolves with how many there were. */
+  readonly disconnect: (user: string) => Promise<number>;
+  /** Why nobody new is taken, once that is so; `undefined` before. */
+  readonly whenLeaving: () => Refusal | undefined;
   readonly faults: boolean;
-  /** Writes a refusal to the log, with what was thrown if anything was; returns the reference both share. */
-  readonly refer: (failure: Refusal, path: string, cause?: unknown) => string;
+  readonly refer: ReferRequest;
 }): HttpApi {
-  const { hub, commands, streams, longReads, tickets, health } = parts;
+  const { hub, commands, streams, reading, tickets, health } = parts;
+  const session = { policy: hub.policy, describe: (identity: Identity) => commands.signIn.describe(identity) };
 
   const calls: Readonly<Record<string, Readonly<Record<string, Call>>>> = {
     '/v1/records': {
       POST: (exchange, identity) => postRecord(hub, exchange, identity),
-      GET: (exchange, identity) => getRecords(hub, longReads, exchange, identity),
+      GET: (exchange, identity) => getRecords(reading, exchange, identity),
       DELETE: (exchange, identity) => postControl(hub, exchange, identity, 'trim'),
     },
+    '/v1/feed': { GET: (exchange, identity) => getFeed(reading, exchange, identity) },
     '/v1/batch': { POST: (exchange, identity) => postBatch(hub, exchange, identity) },
     '/v1/close': { POST: (exchange, identity) => postControl(hub, exchange, identity, 'close') },
     '/v1/events': {
       GET: (exchange, identity) => streams.open(exchange, identity),
       POST: (exchange, identity) => streams.open(exchange, identity),
     },
-    '/v1/session': { GET: getSession },
+    '/v1/session': { GET: getOwnSession },
     '/v1/signals': { POST: postSignal },
     '/v1/tickets': { POST: postTicket },
     '/v1/disconnect': { POST: postDisconnect },
     '/v1/latest': { GET: unsupported },
     '/v1/presence': { GET: unsupported },
     '/v1/ws': { GET: notAnUpgrade },
-    ...(parts.faults ? { '/v1/faults': { POST: postFault } } : {}),
+    ...(parts.faults ? { '/v1/faults': { GET: getFaults, POST: postFault } } : {}),
   };
-  const open: Readonly<Record<string, (exchange: Exchange) => void>> = {
+  /** Requests that were not answered yet; kept only where there are faults. */
+  const asking = new Set<Exchange>();
+  const open: Readonly<Record<string, (exchange: Exchange) => void | Promise<void>>> = {
     '/healthz': (exchange) => exchange.json(health.healthz().status, health.healthz().body),
-    '/readyz': (exchange) => exchange.json(health.readyz().status, health.readyz().body),
-    '/metrics': (exchange) =>
-      exchange.bytes(200, Buffer.from(parts.renderMetrics()), { 'content-type': parts.metricsContentType }),
+    '/readyz': (exchange) => {
+      const { status, body } = health.readyz(exchange.query.get('filling') === 'ok');
+      exchange.json(status, body);
+    },
+    '/metrics': async (exchange) =>
+      exchange.bytes(200, Buffer.from(await parts.renderMetrics()), { 'content-type': parts.metricsContentType }),
   };
 
-  /** Who the caller is taken for: the `ok` of `hello` for clients without a WebSocket (HTTP-13). */
-  function getSession(exchange: Exchange, identity: Identity): void {
-    exchange.json(200, commands.signIn.describe(identity));
+  /** Not of a node that is leaving: whoever asks it begins anew elsewhere. */
+  function getOwnSession(exchange: Exchange, identity: Identity): Promise<void> | void {
+    const refusal = parts.whenLeaving();
+    if (refusal !== undefined) return exchange.fail(withRetry(refusal));
+    return getSession(session, exchange, identity);
   }
 
   async function postSignal(exchange: Exchange, identity: Identity): Promise<void> {
     const channel = exchange.one('channel');
-    const key = keyOf(exchange.header('tideway-key'));
+    const key = keyOf(exchange.given('tideway-key'));
+    const to = exchange.maybeUser('to');
     const refusal = await authorize(hub.policy, identity, 'signal', channel);
     if (refusal !== undefined) return exchange.fail(withRetry(refusal));
     const payload = await exchange.body(limits.signalBytes + limits.headerBytes);
-    const isBytes = exchange.header('content-type')?.startsWith('application/octet-stream') === true;
-    const from = { identity, instance: exchange.header('tideway-instance') ?? '' };
-    const signal = { channel, key, to: exchange.maybe('to'), encoding: isBytes ? 'bytes' : 'json', payload } as const;
+    const from = { identity, instance: exchange.instance() };
+    const signal = { channel, key, to, encoding: exchange.hasBytes ? 'bytes' : 'json', payload } as const;
     const refused = commands.signal(from, signal);
     if (refused === undefined) exchange.json(202, {});
     else exchange.fail(withRetry(refused));
   }
 
   async function postTicket(exchange: Exchange, identity: Identity): Promise<void> {
-    const body = await exchange.body(limits.bodyBytes);
-    const channels = channelsOf(body);
+    const channels = channelsOf(await exchange.text(limits.bodyBytes));
     for (const channel of channels) {
       const refusal = await authorize(hub.policy, identity, 'subscribe', channel);
       if (refusal !== undefined) return exchange.fail(withRetry(refusal));
@@ -102,7 +126,8 @@ export function createHttpApi(parts: {
   }
 
   async function postDisconnect(exchange: Exchange, identity: Identity): Promise<void> {
-    const user = exchange.one('user');
+    exchange.one('user');
+    const user = exchange.maybeUser('user') as string;
     // There is no channel to ask about: whoever may administer may disconnect.
     const may =
       identity.development === true ||
@@ -112,8 +137,16 @@ export function createHttpApi(parts: {
       const code = identity.kind === 'anonymous' ? 'unauthenticated' : 'forbidden';
       return exchange.fail({ code, message: 'disconnect needs an API key or the role "admin"' });
     }
-    tickets.revoke(user);
-    exchange.json(200, { sessions: parts.disconnect(user) });
+    exchange.json(200, { sessions: await parts.disconnect(user) });
+  }
+
+  /** Which client objects are connected to this node, or wait for its answer: behind a load balancer nobody else knows. */
+  function getFaults(exchange: Exchange): void {
+    const sessions = [...hub.sessions].filter(({ connection }) => connection instanceof FaultyConnection);
+    const instances = new Set(sessions.map(({ instance }) => instance));
+    for (const other of asking) instances.add(other.instance());
+    instances.delete('');
+    exchange.json(200, { sessions: sessions.length, instances: [...instances] });
   }
 
   async function postFault(exchange: Exchange): Promise<void> {
@@ -148,14 +181,14 @@ export function createHttpApi(parts: {
     return await parts.authenticate({
       ...(cookies ? { cookie: exchange.header('cookie') } : {}),
       headers: exchange.request.headers,
-      remoteAddress: exchange.request.socket?.remoteAddress,
+      remoteAddress: exchange.client.remoteAddress,
     });
   }
 
   async function answer(exchange: Exchange): Promise<void> {
     const health = open[exchange.path];
     const methods = calls[exchange.path];
-    const { headers } = exchange.request;
+    const { headers, isEncrypted } = exchange.client;
     const host = parts.origins.checkHost(headers);
     if (!host.allowed) return exchange.fail({ code: 'forbidden', message: host.reason ?? 'this name is not ours' });
     if (health !== undefined)
@@ -164,48 +197,60 @@ export function createHttpApi(parts: {
         : wrongMethod(exchange, ['GET']);
     const call = methods?.[exchange.method === 'HEAD' ? 'GET' : exchange.method];
     if (methods === undefined) return;
-    const origin = parts.origins.checkOrigin(headers, exchange.isEncrypted);
+    const origin = parts.origins.checkOrigin(headers, isEncrypted);
     if (exchange.method === 'OPTIONS') return preflight(exchange);
     if (!origin.allowed)
       return exchange.fail({ code: 'forbidden', message: origin.reason ?? 'this origin is not allowed' });
     if (call === undefined) return wrongMethod(exchange, Object.keys(methods));
-    await call(exchange, await identify(exchange, origin.cookies));
+    exchange.instance();
+    if (parts.faults) {
+      asking.add(exchange);
+      exchange.response.once('close', () => asking.delete(exchange));
+    }
+    exchange.identity = await identify(exchange, origin.cookies);
+    await call(exchange, exchange.identity);
   }
 
   function preflight(exchange: Exchange): void {
-    exchange.bytes(
-      204,
-      Buffer.alloc(0),
-      parts.origins.preflightHeaders(exchange.request.headers, exchange.isEncrypted),
-    );
+    const { headers, isEncrypted } = exchange.client;
+    exchange.bytes(204, Buffer.alloc(0), parts.origins.preflightHeaders(headers, isEncrypted));
   }
 
   function wrongMethod(exchange: Exchange, allowed: readonly string[]): void {
     const message = `${exchange.path} takes ${allowed.join(', ')}, got ${exchange.method.slice(0, 16)}`;
-    exchange.fail({ code: 'method_not_allowed', message }, { allow: allowed.join(', ') });
+    exchange.fail({ code: 'method_not_allowed', message, headers: { Allow: allowed.join(', ') } });
+  }
+
+  function exchangeOf(request: Request, response: Response): Exchange {
+    const client = parts.clientSide(request);
+    const headers = parts.origins.corsHeaders(client.headers, client.isEncrypted);
+    return new Exchange({ request, response, headers, client, refer: parts.refer, budget: hub.budget });
   }
 
   return {
+    refuse: (request, response, refusal) => exchangeOf(request, response).fail(refusal),
+
+    serves: (path) => open[path] !== undefined || calls[path] !== undefined,
+
     async handle(request, response) {
-      const isEncrypted = (request.socket as { encrypted?: boolean } | undefined)?.encrypted === true;
-      const headers = parts.origins.corsHeaders(request.headers, isEncrypted);
-      const exchange = new Exchange({ request, response, headers, isEncrypted, refer: parts.refer });
-      if (open[exchange.path] === undefined && calls[exchange.path] === undefined) return false;
+      const exchange = exchangeOf(request, response);
       try {
         await answer(exchange);
       } catch (error) {
         exchange.cause = error;
-        exchange.fail(refusalOf(error));
+        const refusal = refusalOf(error);
+        if (refusal.code === 'too_large') hub.figures.hit('bodyBytes');
+        if (refusal.code === 'overloaded') hub.figures.hit('outboxBytesTotal');
+        exchange.fail(refusal);
       }
-      return true;
     },
   };
 }
 
-function channelsOf(body: Buffer): readonly string[] {
+function channelsOf(body: string): readonly string[] {
   let channels: unknown;
   try {
-    channels = (JSON.parse(body.toString('utf8')) as { channels?: unknown } | null)?.channels;
+    channels = (JSON.parse(body) as { channels?: unknown } | null)?.channels;
   } catch {
     throw new TidewayError('bad_frame', 'the body is not JSON');
   }

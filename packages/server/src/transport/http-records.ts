@@ -8,6 +8,7 @@ import {
   memberText,
   parseCursor,
   TidewayError,
+  timing,
   type Code,
   type GapReason,
 } from '@tideway/protocol';
@@ -20,7 +21,8 @@ import type { Hub } from '../hub/hub.ts';
 import type { NamespaceRules } from '../hub/policy.ts';
 import { findStart } from '../hub/resume.ts';
 import { recordLine } from '../view/frame.ts';
-import type { Page } from '../view/view.ts';
+import type { Feed, Page, PageRequest } from '../view/view.ts';
+import type { Turnstile } from '../auth/turnstile.ts';
 import type { Exchange } from './exchange.ts';
 import type { LongReads } from './long-reads.ts';
 
@@ -32,18 +34,17 @@ const END_POSITION = 'Bzzzzzzzzzzz';
 export async function postRecord(hub: Hub, exchange: Exchange, identity: Identity): Promise<void> {
   const channel = exchange.one('channel');
   const bytesMax = hub.policy.rules(channel)?.recordBytes ?? limits.recordBytes;
-  const rid = exchange.header('idempotency-key');
+  const rid = exchange.given('idempotency-key');
   if (rid !== undefined && !isRid(rid)) throw badFrame('Idempotency-Key must be 1–64 printable ASCII characters');
-  const trace = exchange.header('traceparent');
+  const trace = exchange.given('traceparent');
   if (trace !== undefined && !isRid(trace)) throw badFrame('traceparent must be 1–64 printable ASCII characters');
   const payload = await exchange.body(bytesMax + limits.headerBytes);
-  const isBytes = exchange.header('content-type')?.split(';')[0]?.trim().toLowerCase() === 'application/octet-stream';
   const result = await appendDirectly(hub, identity, {
     channel,
-    encoding: isBytes ? 'bytes' : 'json',
+    encoding: exchange.hasBytes ? 'bytes' : 'json',
     payload,
     rid: rid ?? randomId(hub.env),
-    key: keyOf(exchange.header('tideway-key')),
+    key: keyOf(exchange.given('tideway-key')),
     expect: exchange.maybe('expect'),
     trace,
   });
@@ -60,8 +61,13 @@ export function keyOf(header: string | undefined): string | undefined {
   } catch {
     throw badFrame('Tideway-Key must be percent-encoded UTF-8');
   }
-  if (Buffer.byteLength(key) > limits.keyBytes) throw badFrame(`a key has at most ${limits.keyBytes} bytes`);
+  if (!isKey(key)) throw badFrame(`Tideway-Key must have 1 to ${limits.keyBytes} bytes`);
   return key;
+}
+
+/** 1–128 bytes of UTF-8 (NAM-4). */
+function isKey(text: string): boolean {
+  return text !== '' && text.isWellFormed() && Buffer.byteLength(text) <= limits.keyBytes;
 }
 
 function answerOf(result: Extract<Appended, { state: 'ok' }>): object {
@@ -70,7 +76,7 @@ function answerOf(result: Extract<Appended, { state: 'ok' }>): object {
 
 /** `POST /v1/batch` */
 export async function postBatch(hub: Hub, exchange: Exchange, identity: Identity): Promise<void> {
-  const body = (await exchange.body(limits.batchBytes)).toString('utf8');
+  const body = await exchange.text(limits.batchBytes);
   let items: unknown;
   try {
     items = JSON.parse(body);
@@ -107,19 +113,20 @@ function batchRequest(
   if (typeof channel !== 'string') return { code: 'bad_frame', message: '"channel" must be a string' };
   if (rid !== undefined && !isRid(rid))
     return { code: 'bad_frame', message: '"rid" must be 1–64 printable ASCII characters' };
-  for (const [name, value] of Object.entries({ key, expect, trace })) {
+  for (const [name, value] of Object.entries({ key, expect })) {
     if (value !== undefined && typeof value !== 'string')
       return { code: 'bad_frame', message: `"${name}" must be a string` };
   }
-  if (typeof key === 'string' && (key === '' || Buffer.byteLength(key) > limits.keyBytes)) {
-    return { code: 'bad_frame', message: `"key" has 1 to ${limits.keyBytes} bytes` };
-  }
+  if (typeof key === 'string' && !isKey(key))
+    return { code: 'bad_frame', message: `"key" must have 1 to ${limits.keyBytes} bytes` };
+  if (trace !== undefined && !isRid(trace))
+    return { code: 'bad_frame', message: '"trace" must be 1–64 printable ASCII characters' };
   const rest = {
     channel,
     rid: rid ?? randomId(hub.env),
     key: key as string | undefined,
     expect: expect as string | undefined,
-    trace: trace as string | undefined,
+    trace,
   };
   if (encoding === undefined) {
     const json = memberText(text, 'data');
@@ -136,13 +143,21 @@ function isBase64(text: string): boolean {
   return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
 }
 
+/** What reading over HTTP needs. */
+export interface Reading {
+  /** Where the log is in another process: asks it for the answer to a request for a feed. */
+  readonly feedElsewhere?: (url: string, identity: Identity) => Promise<Buffer>;
+  readonly hub: Hub;
+  /** Of the durable log, one for each of its partitions. */
+  readonly feeds: readonly Feed[];
+  readonly longReads: LongReads;
+  /** A few pages are made at a time: each is a megabyte at most, and the node has other work. */
+  readonly pages: Turnstile;
+}
+
 /** `GET /v1/records` */
-export async function getRecords(
-  hub: Hub,
-  longReads: LongReads,
-  exchange: Exchange,
-  identity: Identity,
-): Promise<void> {
+export async function getRecords(reading: Reading, exchange: Exchange, identity: Identity): Promise<void> {
+  const { hub, longReads } = reading;
   const channel = exchange.one('channel');
   const refusal = await authorize(hub.policy, identity, 'history', channel);
   if (refusal !== undefined) return exchange.fail(refusal);
@@ -158,30 +173,31 @@ export async function getRecords(
     }
   }
   const view = hub.view(channel);
+  await view.ready(channel);
   const bytes = limits.pageBytes;
   if (after === undefined) {
     const state = view.state(channel);
     if (before === undefined) {
       const end = formatCursor(state.epoch, END_POSITION, 'zzzz');
-      const page = await view.read(channel, { before: end, limit, bytes });
+      const page = await readPage(reading, exchange, channel, { before: end, limit, bytes });
       return sendPage(hub, exchange, channel, page, { emptyAt: state.place });
     }
-    const start = await findStart(view, channel, before, undefined);
+    const start = await findStart({ view, channel, turns: hub.starts }, before);
     if (!start.ok) return exchange.fail(start);
     if (start.resumed === false) {
       const gap = { reason: start.reason as GapReason, cursor: start.place };
       return sendBody(exchange, '', { first: start.place, next: start.place, end: true, gap });
     }
-    const page = await view.read(channel, { before: start.place, limit, bytes });
+    const page = await readPage(reading, exchange, channel, { before: start.place, limit, bytes });
     return sendPage(hub, exchange, channel, page, { emptyAt: start.place, isBound: true });
   }
-  const start = await findStart(view, channel, after, undefined);
+  const start = await findStart({ view, channel, turns: hub.starts }, after);
   if (!start.ok) return exchange.fail(start);
   let gap = start.resumed === false ? { reason: start.reason as GapReason, cursor: start.place } : undefined;
-  let page = await view.read(channel, { after: start.deliverFrom, limit, bytes });
+  let page = await readPage(reading, exchange, channel, { after: start.deliverFrom, limit, bytes });
   if (page.records.length === 0 && waitSeconds > 0 && gap === undefined && !page.trimmed) {
     const moved = await longReads.wait(exchange.response, channel, start.deliverFrom, waitSeconds * 1_000);
-    if (moved) page = await view.read(channel, { after: start.deliverFrom, limit, bytes });
+    if (moved) page = await readPage(reading, exchange, channel, { after: start.deliverFrom, limit, bytes });
   }
   if (page.trimmed) gap = { reason: 'trimmed', cursor: view.state(channel).floor };
   sendPage(hub, exchange, channel, page, {
@@ -189,6 +205,29 @@ export async function getRecords(
     isBound: page.records.length >= limit || !page.end,
     gap,
   });
+}
+
+async function readPage(
+  { hub, pages }: Reading,
+  exchange: Exchange,
+  channel: string,
+  request: PageRequest,
+): Promise<Page> {
+  const leave = await pages.enter();
+  try {
+    if (exchange.response.destroyed) throw new TidewayError('going_away', 'the reader has left');
+    exchange.needRoom(request.bytes);
+    const sinceMs = hub.env.monotonicMs();
+    const page = await hub.view(channel).read(channel, request);
+    hub.measures?.onPageRead(channel, hub.env.monotonicMs() - sinceMs);
+    if (page.behind) {
+      const message = 'this node does not hold the channel that far back yet';
+      throw new TidewayError('behind', message, { retryMs: timing.retryMs });
+    }
+    return page;
+  } finally {
+    leave();
+  }
 }
 
 function sendPage(

@@ -1,4 +1,4 @@
-/** Reads that wait (PROTOCOL.md HTTP-5): until a channel moves past a place, the time is over, or the reader leaves. */
+/** Reads that wait (PROTOCOL.md HTTP-5, FEED-3): until something comes, the time is over, or the reader leaves. */
 import type { Hub } from '../hub/hub.ts';
 import type { Response } from './exchange.ts';
 
@@ -16,6 +16,26 @@ export class LongReads {
 
   /** Resolves true once there is something after the place, else false when the time is over or nobody waits any more. */
   wait(response: Response, channel: string, place: string, waitMs: number): Promise<boolean> {
+    return this.waitFor(response, waitMs, (onMoved) => {
+      const view = this.#hub.view(channel);
+      const unfollow = view.follow(channel, {
+        onRecords: onMoved,
+        onFloor: () => {},
+        onFilled: () => {},
+        onClosed: onMoved,
+        onGap: onMoved,
+      });
+      if (view.state(channel).place > place) onMoved();
+      return unfollow;
+    });
+  }
+
+  /**
+   * Resolves true at the end of the tick in which `onMoved` was called, else false as `wait` does.
+   *
+   * @param follow begins to look, and returns the function that ends it
+   */
+  waitFor(response: Response, waitMs: number, follow: (onMoved: () => void) => () => void): Promise<boolean> {
     const { env } = this.#hub;
     return new Promise((resolve) => {
       const finish = (moved: boolean): void => {
@@ -29,15 +49,7 @@ export class LongReads {
       this.#waiting.add(giveUp);
       const cancel = env.setTimer(waitMs, giveUp);
       response.on('close', giveUp);
-      const view = this.#hub.view(channel);
-      const onMoved = (): void => env.endOfTick(() => finish(true));
-      const unfollow = view.follow(channel, {
-        onRecords: onMoved,
-        onFloor: () => {},
-        onClosed: onMoved,
-        onGap: onMoved,
-      });
-      if (view.state(channel).place > place) onMoved();
+      const unfollow = follow(() => env.endOfTick(() => finish(true)));
     });
   }
 

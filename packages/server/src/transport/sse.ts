@@ -15,13 +15,14 @@ import {
 } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import { randomFraction, type Env } from '../env.ts';
+import type { Refusal } from '../hub/admission.ts';
 import type { Commands } from '../hub/commands.ts';
 import type { Codec, Connection } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
 import { withRetry } from '../hub/replies.ts';
 import type { Session } from '../hub/session.ts';
-import { answerSubscribe, type Outcome } from '../hub/start.ts';
-import type { Exchange, Response } from './exchange.ts';
+import { answerSubscribe, tooMany, type Outcome } from '../hub/start.ts';
+import { backlogBytes, endConnectionBehind, type Exchange, type Request, type Response } from './exchange.ts';
 import { FaultyConnection } from './faults.ts';
 import { event, idBlock, sseCodec, sseIdCodec } from './sse-codec.ts';
 
@@ -31,25 +32,32 @@ const HEADERS = {
   'x-accel-buffering': 'no',
 };
 const COMMENT = Buffer.from(':\n\n');
+/** An `EventSource` that was sent elsewhere comes back within this, and no sooner than after half of it. */
+const COME_BACK_MS = 500;
+/** What it waits after any other end, once it is there: what browsers do. */
+const RETRY_MS = 3_000;
 const BODY_BYTES_MAX = 256 * 1024;
 
 export class SseConnection implements Connection {
   readonly transport = 'sse';
   readonly codec: Codec;
+  /** Its client comes back by itself when the stream ends, and only then. */
+  readonly isEventSource: boolean;
   /** When something was last written, on the monotonic clock. */
   writtenMs: number;
   readonly #env: Env;
   readonly #response: Response;
 
-  constructor(env: Env, response: Response, codec: Codec) {
+  constructor(env: Env, response: Response, codec: Codec, isEventSource: boolean) {
     this.#env = env;
     this.#response = response;
     this.codec = codec;
+    this.isEventSource = isEventSource;
     this.writtenMs = env.monotonicMs();
   }
 
   backlogBytes(): number {
-    return 'stream' in this.#response ? (this.#response.stream?.writableLength ?? 0) : this.#response.writableLength;
+    return backlogBytes(this.#response);
   }
 
   write(chunk: Buffer): void {
@@ -76,11 +84,18 @@ export class SseConnection implements Connection {
   cut(): void {
     this.#response.destroy();
   }
+
+  /** What else its client asks for, it asks for on another connection. */
+  endConnectionBehind(): void {
+    endConnectionBehind(this.#response);
+  }
 }
 
 export interface EventStreams {
   /** Answers `GET /v1/events` or `POST /v1/events` as this identity. */
   open(exchange: Exchange, identity: Identity): Promise<void>;
+  /** Tells all that the node goes away; those of `GET` end one after the other, while there is another node (SSE-8). */
+  drain(withinMs: number, hasOthers: () => boolean): void;
   stop(): void;
 }
 
@@ -89,11 +104,14 @@ export function createEventStreams(parts: {
   readonly hub: Hub;
   readonly commands: Commands;
   readonly faults: boolean;
-  readonly admit: (
-    session: Session,
-    identity: Identity,
-  ) => { readonly code: Code; readonly message: string } | undefined;
-  readonly onOpened: (session: Session) => void;
+  readonly room: {
+    /** Nobody new is taken any more. */
+    readonly isLeaving: boolean;
+    /** Why no further session may begin now; `undefined` where one may. */
+    whenFull(): Refusal | undefined;
+    whenUserFull(identity: Identity): Refusal | undefined;
+  };
+  readonly onOpened: (session: Session, request: Request) => void;
   readonly onClosed: (session: Session, code: Code | 'peer', detail: string) => void;
 }): EventStreams {
   const { env, hub, commands } = parts;
@@ -111,8 +129,14 @@ export function createEventStreams(parts: {
   }
 
   async function open(exchange: Exchange, identity: Identity): Promise<void> {
+    if (parts.room.isLeaving) return exchange.hangUp();
     const asked = exchange.method === 'GET' ? askedByQuery(exchange) : await askedByBody(exchange);
-    const outcomes = await Promise.all(asked.items.map(async (item) => await answerSubscribe(hub, identity, item)));
+    const isOnly = asked.items.length === 1;
+    const max = commands.subscriptionsMax;
+    if (asked.items.length > max) hub.figures.hit('subscriptions');
+    const outcomes = await Promise.all(
+      asked.items.map(async (item, n) => (n < max ? await answerSubscribe(hub, identity, item, isOnly) : tooMany(max))),
+    );
     const refusals = outcomes.filter((outcome) => 'code' in outcome).map(withRetry);
     const retryable = asked.isGet ? refusals.find((refusal) => refusal.retryMs !== undefined) : undefined;
     const refusal = retryable ?? (refusals.length === outcomes.length ? refusals[0] : undefined);
@@ -141,21 +165,26 @@ export function createEventStreams(parts: {
   function begin(exchange: Exchange, identity: Identity, asked: Asked, outcomes: readonly Outcome[]): void {
     const { response } = exchange;
     if (response.destroyed) return;
+    if (parts.room.isLeaving) return exchange.hangUp();
+    const full = parts.room.whenFull();
+    if (full !== undefined) return refuse(exchange, withRetry(full));
     const single = asked.isGet && asked.items.length === 1;
-    const plain = new SseConnection(env, response, single ? sseIdCodec : sseCodec);
+    const plain = new SseConnection(env, response, single ? sseIdCodec : sseCodec, asked.isGet);
     const connection = parts.faults ? new FaultyConnection(env, plain, () => plain.cut()) : plain;
     const session = hub.open(connection);
     if (connection instanceof FaultyConnection) connection.onRelease = () => session.onDrain();
-    session.instance = exchange.header('tideway-instance') ?? '';
-    const over = parts.admit(session, identity);
+    session.instance = exchange.instance();
+    const over = parts.room.whenUserFull(identity);
     if (over !== undefined) {
       hub.closed(session, over.code);
       return refuse(exchange, withRetry(over));
     }
     commands.signIn.begin(session, identity);
     exchange.writeHead(200, HEADERS);
+    // A stream that is read is never silent: there are comments.
+    exchange.cutUnread();
     streams.set(session, plain);
-    parts.onOpened(session);
+    parts.onOpened(session, exchange.request);
     response.on('drain', () => session.onDrain());
     response.on('error', () => {});
     response.on('close', () => {
@@ -169,18 +198,34 @@ export function createEventStreams(parts: {
       'answer' in outcome ? outcome.answer : { ...outcome, channel: (asked.items[index] as SubscribeItem).channel },
     );
     const places = outcomes.map((outcome) => ('answer' in outcome ? outcome.answer.cursor : ''));
+    // What a drain has set is for that one time.
+    if (asked.isReconnect) session.sendChunk(Buffer.from(`retry: ${RETRY_MS}\n`));
     session.sendChunk(event('ready', JSON.stringify({ channels, ...about }), single ? places[0] : undefined));
-    commands.signIn.tellLog(session);
+    hub.log.look(session);
     if (asked.isGet && !single) {
       session.beforeWrite = () => idBlock(placesNow(session, asked.items, places));
     }
     session.onSubscriptionsOver = () => session.close('channel_closed', 'all channels are closed');
     for (const outcome of outcomes) {
-      if ('answer' in outcome) hub.subscribe(session, outcome.answer.channel, outcome.deliverFrom);
+      if ('answer' in outcome) hub.subscribe(session, outcome.answer.channel, outcome.deliverFrom, outcome.page);
     }
   }
 
-  return { open, stop: () => cancel() };
+  function drain(withinMs: number, hasOthers: () => boolean): void {
+    const ending: Session[] = [];
+    for (const [session, connection] of streams) {
+      session.sendChunk(drainBlock(env, withinMs));
+      connection.endConnectionBehind();
+      if (connection.isEventSource) ending.push(session);
+    }
+    for (const [n, session] of ending.entries()) {
+      env.setTimer((withinMs * n) / ending.length, () => {
+        if (hasOthers()) commands.replies.close(session, 'going_away', 'the server is stopping');
+      });
+    }
+  }
+
+  return { open, drain, stop: () => cancel() };
 }
 
 /** The places of all channels in the order asked; one that is over keeps its last place. */
@@ -226,10 +271,10 @@ function askedByQuery(exchange: Exchange): Asked {
 }
 
 async function askedByBody(exchange: Exchange): Promise<Asked> {
-  const body = await exchange.body(BODY_BYTES_MAX);
+  const body = await exchange.text(BODY_BYTES_MAX);
   let fields: unknown;
   try {
-    fields = JSON.parse(body.toString('utf8'));
+    fields = JSON.parse(body);
   } catch {
     throw new TidewayError('bad_frame', 'the body is not JSON');
   }
@@ -244,8 +289,8 @@ async function askedByBody(exchange: Exchange): Promise<Asked> {
   }
 }
 
-/** What a stream says when the server goes away: come back at a random moment inside the time (SSE-8). */
-export function drainBlock(env: Env, withinMs: number): Buffer {
-  const retryMs = Math.floor(randomFraction(env) * withinMs);
+/** What a stream says when the server goes away: once it has ended, come back soon (SSE-8). */
+function drainBlock(env: Env, withinMs: number): Buffer {
+  const retryMs = Math.floor(COME_BACK_MS * (1 - randomFraction(env) / 2));
   return Buffer.from(`event: drain\nretry: ${retryMs}\ndata: ${JSON.stringify({ withinMs })}\n\n`);
 }

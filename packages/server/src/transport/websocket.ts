@@ -2,9 +2,10 @@
  * WebSocket (PROTOCOL.md §4): `ws` does handshake, parsing, masking, pings and closing; records go to the socket as
  * they are stored, beside `ws`, because they are whole frames already. A transport never sees a channel.
  */
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { codes, decodeClientHeader, limits, type Code } from '@tideway/protocol';
+import { codes, decodeClientHeader, limits, timing, type Code } from '@tideway/protocol';
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws';
 import type { Env } from '../env.ts';
 import { websocketCodec } from '../hub/codec-websocket.ts';
@@ -12,7 +13,9 @@ import type { Commands } from '../hub/commands.ts';
 import type { Connection } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Session } from '../hub/session.ts';
+import type { Slices } from '../hub/slices.ts';
 import { FaultyConnection } from './faults.ts';
+import { SocketWrites } from './socket-writes.ts';
 
 const SUBPROTOCOL = 'tideway.v1';
 const LF = 0x0a;
@@ -20,29 +23,14 @@ const LF = 0x0a;
 const CLOSE_TIMEOUT_MS = 5_000;
 
 /** A socket as Node gives it to an upgrade: a duplex that can be corked. */
-export class WebSocketConnection implements Connection {
+export class WebSocketConnection extends SocketWrites implements Connection {
   readonly transport = 'websocket';
   readonly codec = websocketCodec;
   readonly #webSocket: WebSocket;
-  readonly #socket: Duplex;
 
   constructor(webSocket: WebSocket, socket: Duplex) {
+    super(socket);
     this.#webSocket = webSocket;
-    this.#socket = socket;
-  }
-
-  backlogBytes(): number {
-    return this.#socket.writableLength;
-  }
-
-  write(chunk: Buffer): void {
-    this.#socket.write(chunk);
-  }
-
-  writeAll(chunks: readonly Buffer[]): void {
-    this.#socket.cork();
-    for (const chunk of chunks) this.#socket.write(chunk);
-    this.#socket.uncork();
   }
 
   pause(): void {
@@ -94,9 +82,12 @@ export function createWebSocketTransport(parts: {
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   };
   const server = new WebSocketServer(options);
-  const heartbeat = createHeartbeat(env, parts.pingMs, (session) =>
-    commands.replies.close(session, 'slow_pong', 'two pings were not answered'),
-  );
+  const heartbeat = createHeartbeat({
+    env,
+    slices: hub.slices,
+    pingMs: parts.pingMs,
+    onDead: (session) => commands.replies.close(session, 'slow_pong', 'two pings were not answered'),
+  });
 
   function accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     server.handleUpgrade(request, socket, head, (webSocket) => begin(webSocket, socket, request));
@@ -115,7 +106,10 @@ export function createWebSocketTransport(parts: {
         commands.replies.close(session, 'hello_timeout', `no successful hello in ${parts.helloMs} ms`);
     });
     webSocket.on('message', (data: Buffer, binary: boolean) => receive(session, data, binary));
-    webSocket.on('error', ignoreError);
+    webSocket.on('error', (error: { readonly code?: string }) => {
+      // `ws` closes with 1002, 1007 or 1009 by itself; the close event that follows carries the number.
+      if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') hub.figures.hit('messageBytes');
+    });
     socket.on('drain', () => session.onDrain());
     webSocket.on('close', (code: number, reason: Buffer) => {
       heartbeat.delete(session);
@@ -129,7 +123,9 @@ export function createWebSocketTransport(parts: {
     hub.figures.framesReceived++;
     hub.figures.bytesReceived += data.length;
     const end = data.indexOf(LF);
-    const header = data.toString('utf8', 0, end < 0 ? data.length : end);
+    const bytes = end < 0 ? data : data.subarray(0, end);
+    // Of a text message `ws` has looked at every byte already.
+    const header = binary && !isUtf8(bytes) ? '' : bytes.toString('utf8');
     try {
       commands.receive(session, decodeClientHeader(header), end < 0 ? undefined : data.subarray(end + 1), binary);
     } catch (error) {
@@ -142,36 +138,45 @@ export function createWebSocketTransport(parts: {
   return { accept, stop: () => heartbeat.stop() };
 }
 
-/** `ws` reports protocol errors here before it closes with 1002, 1007 or 1009 by itself. */
-function ignoreError(): void {
-  // The close event that follows carries the number; there is nothing else to do.
-}
-
 /**
- * Pings all sessions once per period, a fifth of them at a time, and finds those that answer no more (PNG-1). Two that
- * were not answered close the session: a ping counts when the next one is due, which is more than its 10 s.
+ * Pings all sessions once per period, a fifth of them at a time, in slices of ticks, and finds those that answer no more
+ * (PNG-1). Two that were not answered close the session. It is the pings that are counted, not the time: where this
+ * process was held up, what a client has answered meanwhile is read before another one counts.
  */
-function createHeartbeat(env: Env, pingMs: number, onDead: (session: Session) => void) {
+function createHeartbeat({
+  env,
+  slices,
+  pingMs,
+  onDead,
+}: {
+  readonly env: Env;
+  readonly slices: Slices;
+  readonly pingMs: number;
+  readonly onDead: (session: Session) => void;
+}) {
   const parts = Array.from({ length: 5 }, () => new Set<Session>());
   let next = 0;
   let turn = 0;
   let cancel = env.setTimer(pingMs / parts.length, beat);
+  // So many periods after the first of them the second one is 10 s old.
+  const pingsMax = 1 + Math.ceil(timing.pongTimeoutMs / pingMs);
 
   function beat(): void {
     cancel = env.setTimer(pingMs / parts.length, beat);
     const part = parts[turn++ % parts.length] as Set<Session>;
-    for (const session of part) {
-      if (session.unansweredPings >= 2) {
-        onDead(session);
-        continue;
-      }
-      // Before hello nobody is pinged; the hello deadline ends who stays silent (HEL-3).
-      if (session.identity === undefined) continue;
-      session.unansweredPings++;
-      session.send({ op: 'ping' });
-      session.onDrain();
-      session.rest();
-    }
+    for (const session of part) slices.add(() => ping(session));
+  }
+
+  function ping(session: Session): void {
+    if (session.ended) return;
+    if (session.unansweredPings >= pingsMax) return onDead(session);
+    // Before hello nobody is pinged; the hello deadline ends who stays silent (HEL-3).
+    if (session.identity === undefined) return;
+    session.unansweredPings++;
+    session.send({ op: 'ping' });
+    session.onDrain();
+    session.rest();
+    session.flush();
   }
 
   return {

@@ -2,28 +2,42 @@
 import assert from 'node:assert/strict';
 import { decodeClientHeader, limits, type ServerFrame } from '@tideway/protocol';
 import type { Identity } from '../../auth/identity.ts';
-import { nodeEnv } from '../../env.ts';
+import { createTurnstile } from '../../auth/turnstile.ts';
+import { nodeEnv, type Env } from '../../env.ts';
 import type { AppendOutcome, Log, PhysicalRecord } from '../../log/log.ts';
 import { MemoryLog } from '../../log/memory/memory-log.ts';
 import { frameLength } from '../../view/frame.ts';
-import { createView, type LogView } from '../../view/log-view.ts';
+import { createView, type LogView, type ViewOptions } from '../../view/log-view.ts';
 import { MemoryStore } from '../../view/store-memory.ts';
 import type { Retention } from '../../view/view.ts';
 import { websocketCodec } from '../codec-websocket.ts';
 import { Commands } from '../commands.ts';
 import type { Connection } from '../connection.ts';
-import { Hub } from '../hub.ts';
+import { Hub, STARTS_AT_ONCE } from '../hub.ts';
+import type { Measures } from '../measures.ts';
 import type { NamespaceRules, Policy } from '../policy.ts';
 import type { Session } from '../session.ts';
 
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 60_000;
 
 export interface WorldOptions {
+  /** The hub's clock and dice; by default the real ones. */
+  readonly env?: Env;
   readonly outboxBytesMax?: number;
   readonly outboxBytesTotal?: number;
+  readonly ringBytesTotal?: number;
   readonly retention?: Retention;
   readonly appendsPerSecond?: number;
   readonly may?: Policy['may'];
+  /** Where a channel lies, as far as the news of the log go; one partition by default. */
+  readonly partitionOf?: (channel: string) => number;
+  /** Settings of the view, its store among them. */
+  readonly view?: Partial<ViewOptions>;
+  readonly measures?: Measures;
+  /** Told what the hub could not do; by default that fails the test. */
+  readonly onTrouble?: (error: unknown) => void;
+  /** Stands between hub and view: what it gives answers in the view's place. */
+  readonly overView?: (view: LogView) => Partial<LogView>;
   /** Stands between hub and log: may answer in the log's place. */
   readonly intercept?: (records: readonly PhysicalRecord[]) => readonly (AppendOutcome | undefined)[];
 }
@@ -32,8 +46,9 @@ export class World {
   readonly hub: Hub;
   readonly commands: Commands;
   readonly view: LogView;
-  /** Reads that the view was asked for. */
+  /** Pages and tags that the view was asked for. */
   reads = 0;
+  tagReads = 0;
   readonly #log: Log;
 
   private constructor(log: Log, view: LogView, options: WorldOptions) {
@@ -47,33 +62,47 @@ export class World {
     };
     const policy: Policy = {
       contract: undefined,
-      rules: (channel) => (channel.startsWith('none:') ? undefined : rules),
+      rules: (channel) =>
+        channel.startsWith('none:') ? undefined : { ...rules, durable: !channel.startsWith('memory:') },
+      globRules: () => rules,
       may: options.may ?? (() => true),
+      permissionsOf: () => Promise.resolve([]),
+      mayEvery: () => true,
       refusal: (_identity, permission, channel) => ({ code: 'forbidden', message: `${permission} on ${channel}` }),
       isPublic: () => true,
     };
-    const counted = over(view, {
+    const seen = options.overView === undefined ? view : over(view, options.overView(view));
+    const counted = over(seen, {
       read: (...of: Parameters<LogView['read']>) => {
         this.reads++;
-        return view.read(...of);
+        return seen.read(...of);
+      },
+      tagAt: (...of: Parameters<LogView['tagAt']>) => {
+        this.tagReads++;
+        return seen.tagAt(...of);
       },
     });
     this.hub = new Hub({
-      env: nodeEnv,
-      durable: { log: intercepted(log, options.intercept), view: counted },
+      env: options.env ?? nodeEnv,
+      durable: {
+        log: intercepted(log, options.intercept),
+        view: counted,
+        partitionOf: options.partitionOf ?? (() => 0),
+      },
       memory: undefined,
       policy,
       outboxBytesMax: options.outboxBytesMax ?? 1024 * 1024,
       outboxBytesTotal: options.outboxBytesTotal ?? 512 * 1024 * 1024,
-      ringBytesTotal: 64 * 1024 * 1024,
+      ringBytesTotal: options.ringBytesTotal ?? 64 * 1024 * 1024,
+      starts: createTurnstile(STARTS_AT_ONCE),
       onAppended: () => {},
-      onTrouble: (error) => assert.fail(String(error)),
+      onTrouble: options.onTrouble ?? ((error) => assert.fail(String(error))),
+      ...(options.measures && { measures: options.measures }),
     });
     this.commands = new Commands(this.hub, {
       authenticate: () => Promise.resolve({ kind: 'anonymous', roles: [] } satisfies Identity),
       isSameParty: () => true,
       admit: () => undefined,
-      isLogUp: () => true,
       about: {
         pingMs: 25_000,
         server: 'test/0',
@@ -85,6 +114,7 @@ export class World {
           batchItems: 1000,
         },
       },
+      relaySignal() {},
       refer: () => 'ref',
       appendsPerSecond: options.appendsPerSecond ?? 1_000_000,
       signalsPerSecond: 1_000,
@@ -92,14 +122,15 @@ export class World {
   }
 
   static async create(options: WorldOptions = {}): Promise<World> {
-    const log = new MemoryLog();
+    const log = options.view?.log ?? new MemoryLog();
     const constants = await log.open();
     const made: { world?: World } = {};
     const view = await createView({
-      log,
-      constants,
       store: new MemoryStore(),
       env: nodeEnv,
+      ...options.view,
+      log,
+      constants,
       retention: () => options.retention ?? {},
       onVerdict: (ticket, verdict) => made.world?.hub.onVerdict(ticket, verdict),
       onTrouble: () => {},
