@@ -3,33 +3,47 @@
  * reverse; what each does is in its own room.
  */
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
 import type { Client } from '@tideway/client';
 import { connectIn } from '@tideway/client/custom-env';
-import { limits, type Code, type Contract } from '@tideway/protocol';
-import { createAuthenticator } from './auth/authenticator.ts';
+import { limits, type Contract } from '@tideway/protocol';
+import { createClientSide } from './auth/forwarded.ts';
 import { isSameParty, type Identity } from './auth/identity.ts';
 import { createPermissions } from './auth/permissions.ts';
 import { createOriginPolicy } from './auth/origin.ts';
-import { createTickets, openTicketKey } from './auth/tickets.ts';
-import type { Refusal } from './hub/admission.ts';
+import { createTickets, openTicketKey, sharedTicketKey } from './auth/tickets.ts';
+import { createTurnstile } from './auth/turnstile.ts';
 import { Commands } from './hub/commands.ts';
-import { Hub } from './hub/hub.ts';
+import { Hub, STARTS_AT_ONCE } from './hub/hub.ts';
 import type { Session } from './hub/session.ts';
+import type { LogHealth } from './log/log.ts';
 import { resolveConfig, type ServerOptions } from './ops/config.ts';
+import { ConfigError } from './ops/config-values.ts';
+import { watchDescriptors } from './ops/descriptors.ts';
 import { createHealth } from './ops/health.ts';
 import { createLineWriter } from './ops/logger-format.ts';
 import { createLogger } from './ops/logger.ts';
+import { watchHub } from './ops/metrics-hub.ts';
+import { createNamespaceMetrics } from './ops/metrics-namespaces.ts';
 import { watchProcess } from './ops/metrics-process.ts';
 import { createMetrics, METRICS_CONTENT_TYPE } from './ops/metrics.ts';
-import { createObserver } from './ops/observer.ts';
+import { createObserver, type LogChange } from './ops/observer.ts';
 import { openBackbones } from './server/backbones.ts';
-import { createFront, listen, type Fallback, type Listener } from './server/front.ts';
+import { joinCluster } from './server/cluster.ts';
+import { makeConfiguredFolders, readConfigured } from './server/configured-files.ts';
+import { attach } from './server/attach.ts';
+import { awake } from './server/awake.ts';
+import { createFront, type Fallback } from './server/front.ts';
+import { listen, type Listener } from './server/listener.ts';
 import { createInProcessEnv } from './server/in-process.ts';
+import type { Inside, NodeParts } from './server/node-parts.ts';
 import { drainSessions } from './server/drain.ts';
-import { startVitals } from './server/vitals.ts';
+import { SessionRoom } from './server/session-room.ts';
+import { startVitals, tellFigures } from './server/vitals.ts';
+import type { Request } from './transport/exchange.ts';
 import { createHttpApi } from './transport/http-api.ts';
+import type { Reading } from './transport/http-records.ts';
 import { LongReads } from './transport/long-reads.ts';
+import { Pipelines } from './transport/pipelines.ts';
 import { createEventStreams } from './transport/sse.ts';
 import { createWebSocketTransport } from './transport/websocket.ts';
 import { serverName, version } from './version.ts';
@@ -56,9 +70,12 @@ export interface Server<C extends Contract = Contract> extends Pick<Client<C>, '
   attach(server: HttpServer): void;
   /** Where it listens; `undefined` before `listen`. */
   readonly url: string | undefined;
-  /** Ends all sessions of a user; returns how many there were. Does not revoke credentials. */
+  /** Ends all sessions of a user on all nodes; returns how many there were on this one. Does not revoke credentials. */
   disconnect(user: string): number;
-  /** Tells clients to go elsewhere, answers what is in flight, flushes, closes. Calling it again waits for the same end. */
+  /**
+   * Tells clients to go elsewhere, answers what is in flight, flushes, closes; then channels in process are over as those
+   * of a closed client. Calling it again waits for the same end.
+   */
   close(options?: CloseOptions): Promise<void>;
 }
 
@@ -71,39 +88,62 @@ export interface Server<C extends Contract = Contract> extends Pick<Client<C>, '
 export async function createServer<const C extends Contract = Contract>(
   options: ServerOptions & { readonly contract?: C | undefined } = {},
 ): Promise<Server<C>> {
+  if (options.workers !== undefined && options.workers > 0) {
+    const message = `workers: ${options.workers} is not allowed in a program that makes its server itself, which cannot be started once more; "tideway serve --workers ${options.workers}" is`;
+    throw new ConfigError([{ key: 'workers', message }]);
+  }
+  return (await createNode<C>(options)).server;
+}
+
+/** Makes a server, alone or as a process of several. */
+export async function createNode<const C extends Contract = Contract>(
+  options: ServerOptions & { readonly contract?: C | undefined },
+  parts: NodeParts = {},
+): Promise<{ readonly server: Server<C>; readonly inside: Inside }> {
   const config = resolveConfig(options);
   const { env } = config;
+  const { worker } = parts;
 
   // What it tells about itself
+  const write = config.logger ?? createLineWriter(config.logFormat);
   const logger = createLogger({
     env,
     level: config.logLevel,
-    write: config.logger ?? createLineWriter(config.logFormat),
+    write: worker === undefined ? write : (line) => write({ ...line, worker }),
   });
+  const authenticator = await readConfigured(options, config, ({ source, message }) =>
+    logger.log('auth.jwks_failed', { url: source, message }),
+  );
+  await makeConfiguredFolders(options, config);
   const namespaces = Object.keys(config.namespaces);
   const metrics = createMetrics(namespaces);
+  const renderMetrics = (): string => metrics.render();
   const health = createHealth({ version });
-  const observer = createObserver({ env, logger, metrics, namespaces });
+  const measures = createNamespaceMetrics(metrics, namespaces);
+  const observer = createObserver({ env, logger, metrics });
   const stopWatchingProcess = watchProcess(metrics, config.data);
+  const stopWatchingDescriptors = watchDescriptors({ env, logger });
 
   // Who may what
-  const policy = createPermissions(config);
-  const tickets = createTickets({ key: await openTicketKey(config.data, env), env });
-  const authenticator = await createAuthenticator({
-    auth: config.auth,
-    env,
-    development: config.development,
-    onJwksFailure: ({ source, message }) => logger.log('auth.jwks_failed', { url: source, message }),
-  });
+  const clientSide = createClientSide(config.trustedProxies);
+  const policy = createPermissions({ ...config, onFailed: observer.callbackFailed });
+  const ticketKey = parts.ticketKey ?? sharedTicketKey(config.auth) ?? (await openTicketKey(config.data, env));
+  const tickets = createTickets({ key: ticketKey, env });
 
-  // Log, view, hub
-  const backbones = await openBackbones({
-    config,
-    logger,
-    onLog,
-    onVerdict: (ticket, verdict) => hub.onVerdict(ticket, verdict),
-    onTrouble: observer.viewTrouble,
-  });
+  // Log, view, hub; what the log says before there is a hub concerns no session and no append of this life
+  const later: { hub?: Hub } = {};
+  const open = parts.openBackbones ?? ((events) => openBackbones(config, logger, events));
+  const backbones = await awake(
+    open({
+      onLog,
+      onVerdict: (ticket, verdict) => later.hub?.onVerdict(ticket, verdict),
+      onBroken: (concerns) => later.hub?.onBroken(concerns),
+      onViewTrouble: observer.viewTrouble,
+      onTrouble: observer.trouble,
+      onCommit: observer.committed,
+      onTrimmed: measures.onTrimmed,
+    }),
+  );
   const hub: Hub = new Hub({
     env,
     durable: backbones.durable,
@@ -111,11 +151,17 @@ export async function createServer<const C extends Contract = Contract>(
     policy,
     outboxBytesMax: config.limits.outboxBytes,
     outboxBytesTotal: config.limits.outboxBytesTotal,
+    starts: createTurnstile(STARTS_AT_ONCE),
     ringBytesTotal: config.limits.ringBytesTotal,
-    onAppended: observer.appended,
+    onAppended: ({ channel }, result, durationMs) => measures.onAppended(channel, result, durationMs),
     onTrouble: observer.trouble,
+    measures,
   });
-  observer.watch(hub, health);
+  later.hub = hub;
+  setLog({ partitions: backbones.partitions, down: health.log.down });
+  health.watchFilling(() => hub.toFill);
+  watchHub(metrics, hub, health, () => 1 + cluster.peers().length);
+  const room = new SessionRoom(hub, config.limits);
   const recordBytesMax = Math.max(
     config.limits.recordBytes,
     ...Object.values(config.namespaces).map(({ recordBytes }) => recordBytes),
@@ -124,8 +170,7 @@ export async function createServer<const C extends Contract = Contract>(
     authenticate: (session, token) =>
       observer.authenticating(session.connection.transport, () => identify(session, token)),
     isSameParty,
-    admit,
-    isLogUp: () => health.isLogUp,
+    admit: (_session, identity) => room.whenUserFull(identity),
     about: {
       pingMs: config.pingMs,
       server: serverName,
@@ -140,15 +185,32 @@ export async function createServer<const C extends Contract = Contract>(
     refer: observer.refused,
     appendsPerSecond: config.limits.appendsPerSecond,
     signalsPerSecond: config.limits.signalsPerSecond,
+    relaySignal: (signal) => cluster.signal(signal),
+  });
+
+  // The other nodes
+  const cluster = joinCluster({
+    env,
+    signals: parts.signals ?? backbones.signals,
+    version,
+    sessions: () => hub.sessions.size,
+    events: {
+      onSignal: (signal) => hub.signal(signal),
+      onDisconnect(user) {
+        return disconnectHere(user);
+      },
+      onPeer: (event, { node }) => logger.log(event, { node }),
+    },
+    onTrouble: observer.trouble,
   });
 
   // Transports
   const sessionParts = { env, hub, commands, faults: config.faults, onClosed: observer.closed };
   /** The requests that opened WebSockets: their headers may be the credentials. */
-  const requests = new WeakMap<Session, IncomingMessage>();
-  const onOpened = (session: Session, request?: IncomingMessage): void => {
-    if (request !== undefined) requests.set(session, request);
-    observer.opened(session, { remoteAddress: request?.socket.remoteAddress, origin: request?.headers.origin });
+  const requests = new WeakMap<Session, Request>();
+  const onOpened = (session: Session, request: Request): void => {
+    if (session.connection.transport === 'websocket') requests.set(session, request);
+    observer.opened(session, { remoteAddress: clientSide(request).remoteAddress, origin: request.headers.origin });
   };
   const webSockets = createWebSocketTransport({
     ...sessionParts,
@@ -158,8 +220,16 @@ export async function createServer<const C extends Contract = Contract>(
     pingMs: config.pingMs,
     helloMs: config.helloMs,
   });
-  const streams = createEventStreams({ ...sessionParts, onOpened, admit });
+  const streams = createEventStreams({ ...sessionParts, onOpened, room });
   const longReads = new LongReads(hub);
+  const reading: Reading = {
+    hub,
+    feeds: backbones.durable.view.feeds,
+    longReads,
+    pages: createTurnstile(PAGES_AT_ONCE),
+    ...(parts.feedElsewhere && { feedElsewhere: parts.feedElsewhere }),
+  };
+  const pipelines = new Pipelines();
   function door(listenHost: string | undefined) {
     const origins = createOriginPolicy({
       origins: config.origins,
@@ -171,26 +241,32 @@ export async function createServer<const C extends Contract = Contract>(
       hub,
       commands,
       streams,
-      longReads,
+      reading,
       authenticate: (credentials) => observer.authenticating('http', () => authenticator.authenticate(credentials)),
       origins,
+      clientSide,
       tickets,
       health,
-      renderMetrics: () => metrics.render(),
+      renderMetrics: parts.renderMetrics ?? renderMetrics,
       metricsContentType: METRICS_CONTENT_TYPE,
-      disconnect,
+      disconnect: disconnectAll,
       faults: config.faults,
       refer: observer.requestRefused,
+      whenLeaving: () => room.whenLeaving(),
     });
-    const refused = (code: Code, message: string, path: string): string =>
-      observer.requestRefused({ code, message }, path);
-    return createFront({ api, webSockets, origins, roomFor, refused });
+    const refer = observer.requestRefused;
+    return createFront({ env, slices: hub.slices, api, webSockets, pipelines, origins, clientSide, room, refer });
   }
 
-  /** Whoever is connected is told that what is shown may be stale, or is true again (CLS-1). */
-  function onLog(state: 'down' | 'up'): void {
-    health.setLog(state);
-    for (const session of hub.sessions) if (session.identity !== undefined) session.send({ op: 'log', state });
+  /** Whom it concerns is told that what is shown may be stale, or is true again (CLS-1). */
+  function onLog(change: LogChange): void {
+    observer.logChanged(change);
+    setLog(change.health);
+  }
+
+  function setLog(log: LogHealth): void {
+    health.setLog(log);
+    later.hub?.log.set(log);
   }
 
   async function identify(session: Session, token: string | undefined): Promise<Identity> {
@@ -198,29 +274,21 @@ export async function createServer<const C extends Contract = Contract>(
     const request = requests.get(session);
     const headers = request?.headers ?? {};
     const { cookie } = headers;
-    const remoteAddress = request?.socket.remoteAddress;
+    const remoteAddress = request && clientSide(request).remoteAddress;
     const identity = await authenticator.authenticate({ token, cookie, headers, remoteAddress });
     // From now on only a token of its own can change who it is: the request need not be kept for it.
     requests.delete(session);
     return identity;
   }
 
-  /** A limit on the sessions of one user turns the newest away. */
-  function admit(_session: Session, identity: Identity): Refusal | undefined {
-    const { user } = identity;
-    const max = config.limits.sessionsPerUser;
-    if (user === undefined || hub.sessionsOf(user) < max) return undefined;
-    return { code: 'limit_exceeded', message: `a user has at most ${max} sessions on a node` };
+  /** Here, and on the other nodes. */
+  async function disconnectAll(user: string): Promise<number> {
+    const elsewhere = cluster.disconnect(user);
+    return disconnectHere(user) + (await elsewhere);
   }
 
-  function roomFor(): Refusal | undefined {
-    if (health.state === 'draining')
-      return { code: 'going_away', message: 'this node is stopping; another takes over' };
-    const max = config.limits.sessions;
-    return hub.sessions.size < max ? undefined : { code: 'overloaded', message: `this node has its ${max} sessions` };
-  }
-
-  function disconnect(user: string): number {
+  function disconnectHere(user: string): number {
+    tickets.revoke(user);
     const concerned = [...hub.sessions].filter(({ identity }) => identity?.user === user);
     for (const session of concerned)
       commands.replies.close(session, 'disconnected', 'the server ended all sessions of this user');
@@ -229,11 +297,15 @@ export async function createServer<const C extends Contract = Contract>(
   }
 
   // In process: the SDK on a wire that is a function call
-  const client = connectIn(createInProcessEnv({ env, hub, commands, logger, longReads, identity: SERVER_ITSELF }), {
+  const complain = (error: unknown): void => observer.callbackFailed('in this process', error);
+  const client = connectIn(createInProcessEnv({ env, hub, commands, complain, reading, identity: SERVER_ITSELF }), {
     url: 'http://in-process',
     transport: 'websocket',
   });
-  const stopVitals = startVitals({ env, hub, policy, health });
+  const stopVitals =
+    parts.tellFigures === undefined
+      ? startVitals({ env, hub, policy, health, workers: parts.workerFigures })
+      : tellFigures(env, hub, parts.tellFigures);
 
   const listeners: Listener[] = [];
   const attached: (() => void)[] = [];
@@ -245,25 +317,41 @@ export async function createServer<const C extends Contract = Contract>(
     health.setState('draining');
     logger.log('server.stopping');
     longReads.stop();
-    await drainSessions({ env, hub, commands, logger, drainMs });
+    cluster.leave();
+    await drainSessions({
+      env,
+      hub,
+      commands,
+      streams,
+      logger,
+      hasOthers: () => cluster.peers().length > 0,
+      // Nobody balances between workers by what one of them says.
+      noticeMs: worker === undefined ? config.noticeMs : 0,
+      drainMs,
+      onLeaving: () => void (room.isLeaving = true),
+    });
     client.close();
     stopVitals();
     await hub.drained();
+    cluster.close();
     webSockets.stop();
     streams.stop();
     await Promise.all(listeners.map((listener) => listener.close()));
     for (const detach of attached) detach();
-    await backbones.memory.close();
-    await backbones.durable.close();
+    await backbones.close();
     stopWatchingProcess();
+    stopWatchingDescriptors();
     health.setState('stopped');
     logger.log('server.stopped');
     logger.flush();
   }
 
-  return {
+  const server: Server<C> = {
     channel: client.channel.bind(client) as Client<C>['channel'],
-    disconnect,
+    disconnect(user) {
+      void cluster.disconnect(user);
+      return disconnectHere(user);
+    },
     get url() {
       return listeners[0]?.url;
     },
@@ -273,44 +361,40 @@ export async function createServer<const C extends Contract = Contract>(
         fallback: fallback as Fallback | undefined,
         host,
         port,
+        isShared: worker !== undefined,
         tls: config.tls,
         env,
         logger,
+        onRefused: observer.connectionRefused,
       });
       listeners.push(listener);
       logger.log('server.listening', { url: listener.url, port: listener.port });
       return { url: listener.url, port: listener.port };
     },
     attach(server) {
-      const front = door(undefined);
-      const before = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[];
-      const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
-        front.handle(
-          request,
-          response,
-          before.length === 0
-            ? undefined
-            : () => {
-                for (const listener of before) listener.call(server, request, response);
-              },
-        );
-      const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-        // Nobody else answers it either: refused, it does not stay open.
-        const isAlone = server.listenerCount('upgrade') === 1;
-        if (isAlone || request.url?.split('?')[0] === '/v1/ws') front.upgrade(request, socket, head);
-      };
-      server.removeAllListeners('request');
-      server.on('request', onRequest);
-      server.on('upgrade', onUpgrade);
-      attached.push(() => {
-        server.off('request', onRequest);
-        server.off('upgrade', onUpgrade);
-        for (const listener of before) server.on('request', listener);
-      });
+      attached.push(attach(door(undefined), server));
     },
     close: ({ drainMs = config.drainMs } = {}) => (closing ??= close(drainMs)),
   };
+  return {
+    server,
+    inside: {
+      config,
+      env,
+      logger,
+      hub,
+      health,
+      ticketKey,
+      reading,
+      leave: () => cluster.leave(),
+      renderMetrics,
+      onTrouble: observer.trouble,
+    },
+  };
 }
+
+/** Pages of history that are made at the same time. */
+const PAGES_AT_ONCE = 4;
 
 /** The application that made the server may do what its own code does. */
 const SERVER_ITSELF: Identity = { kind: 'key', roles: ['admin'], keyName: 'in-process', development: true };

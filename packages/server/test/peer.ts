@@ -25,12 +25,16 @@ export interface Frame {
 export class Peer {
   readonly socket: WebSocket;
   readonly frames: Frame[] = [];
+  /** What stood behind the headers of frames that have a payload. */
+  readonly payloads: string[] = [];
   closedWith: number | undefined;
 
   constructor(port: number, headers: Record<string, string> = {}) {
     this.socket = new WebSocket(`ws://127.0.0.1:${port}/v1/ws`, ['tideway.v1'], { headers });
     this.socket.on('message', (data: Buffer) => {
-      const frame = JSON.parse(data.toString('utf8').split('\n')[0] as string) as Frame;
+      const [header = '', payload] = data.toString('utf8').split('\n');
+      const frame = JSON.parse(header) as Frame;
+      if (payload !== undefined) this.payloads.push(payload);
       if (frame.op === 'ping') this.send({ op: 'pong' });
       this.frames.push(frame);
     });
@@ -54,7 +58,7 @@ export class Peer {
 }
 
 /** For `t.waitFor`. */
-export const DEADLINE = { timeout: 10_000, interval: 5 };
+export const DEADLINE = { timeout: 60_000, interval: 5 };
 
 /** A peer whose hello has succeeded. */
 export async function join(

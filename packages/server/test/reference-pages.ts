@@ -14,6 +14,7 @@ import {
   settings,
 } from '../src/ops/config-schema.ts';
 import { describeRange, showNumber } from '../src/ops/config-values.ts';
+import { limitNames } from '../src/hub/measures.ts';
 import { logEvents, type LogEventEntry } from '../src/ops/logger-events.ts';
 import { type Metric, metricKeys, metricTable } from '../src/ops/metrics-table.ts';
 
@@ -29,15 +30,23 @@ function page(parts: readonly string[]): string {
 
 const groups: readonly { readonly title: string; readonly text?: string; readonly holds: (key: string) => boolean }[] =
   [
-    { title: 'Where it listens, where it keeps things', holds: (key) => ['host', 'port', 'log', 'data'].includes(key) },
-    { title: 'Who may connect', holds: (key) => ['origins', 'hosts'].includes(key) },
+    {
+      title: 'Where it listens, where it keeps things',
+      holds: (key) => ['host', 'port', 'workers', 'log', 'data'].includes(key),
+    },
+    { title: 'Who may connect', holds: (key) => ['origins', 'hosts', 'trustedProxies'].includes(key) },
+    {
+      title: 'Bridges',
+      text: 'For `tideway bridge`, which reads the same file; a server takes no part in it: [Bridge a broker you have](../guides/bridges.md).',
+      holds: (key) => key === 'bridges',
+    },
     { title: 'TLS', text: 'Both files, or neither.', holds: (key) => key.startsWith('tls.') },
     {
       title: 'Authentication',
       text: 'How tokens, keys and cookies are used: [Authentication](../guides/authentication.md). Of `secret`, `publicKey` and `jwks` exactly one.',
       holds: (key) => key.startsWith('auth.'),
     },
-    { title: 'Time', holds: (key) => /^(?:ping|hello|drain)Ms$/.test(key) },
+    { title: 'Time', holds: (key) => /^(?:ping|hello|notice|drain)Ms$/.test(key) },
     { title: 'Limits', holds: (key) => key.startsWith('limits.') },
     {
       title: 'Logs, faults, development',
@@ -142,9 +151,10 @@ export function metricsPage(): string {
   return page([
     '# Metrics',
     '`GET /metrics` answers in Prometheus’ text format. It has no credentials of its own: let your proxy keep it from the outside.',
-    'Watch first: `tideway_client_gaps_total` (must stay 0), `tideway_log_up`, `tideway_append_seconds`, `tideway_outbox_paused_sessions`, `tideway_errors_total`.',
+    'Watch first: `tideway_client_gaps_total` (must stay 0), `tideway_log_up`, `tideway_append_seconds`, `tideway_delivery_seconds`, `tideway_outbox_paused_sessions`, `tideway_errors_total`.',
     table(['metric', 'type', 'labels', 'meaning'], rows),
-    `Labels have few values, all known in advance: \`namespace\` comes from the configuration (others are \`_other\`), \`code\` from the [table of codes](errors.md), \`transport\` is \`websocket\`, \`sse\`, \`http\` or \`local\` (inside the server’s process). Never a channel, never a user. There are at most 1,000 label sets. Durations have the buckets ${(histogram as Extract<Metric, { type: 'histogram' }>).buckets.join(', ')} seconds.`,
+    `Labels have few values, all known in advance: \`namespace\` comes from the configuration (others are \`_other\`), \`code\` from the [table of codes](errors.md), \`transport\` is \`websocket\`, \`sse\`, \`http\`, \`local\` (inside the server’s process) or \`link\` (a worker’s, on the one with the log). \`limit\` is ${limitNames.map((name) => `\`${name}\``).join(', ')}: a setting of \`limits\`, or a limit of [the protocol](../../PROTOCOL.md#13-limits) or of [the log](../../ARCHITECTURE.md#limits). Never a channel, never a user. There are at most 1,000 label sets. Durations have the buckets ${(histogram as Extract<Metric, { type: 'histogram' }>).buckets.join(', ')} seconds.`,
+    'With [`workers`](../guides/workers.md) the page shows all processes, whichever is asked, and each line has the label `process` besides.',
     `This page is made from \`packages/server/src/ops/metrics-table.ts\` by ${COMMAND}.`,
   ]);
 }
@@ -161,7 +171,7 @@ export function logsPage(): string {
     table(['event', 'level', 'meaning'], rows),
     'Besides `time`, `level` and `event` a line has what is known of: `ref`, `session`, `user`, `keyName`, `namespace`, `channel`, `cursor`, `code`, `op`, `reason`, `transport`, `remoteAddress`, `origin`, `url`, `path`, `message`, `stack`, `durationMs`, `count`, `bytes`, `port`, `version`.',
     '**`ref`** is what the client was told in its error: `grep` for it here. Lines with a `ref` are written whatever the level.',
-    '**`repeated`**: of lines with the same event, session and code twenty are written in ten seconds; the others are counted, and one line says how many. The `ref` of a line that was only counted is that of the last one written.',
+    '**`repeated`**: of lines with the same event, code, `op` and `path`, of one session (of one address, where there is none), twenty are written in ten seconds; the others are counted, and one line says how many. The `ref` of what was only counted is that of the last one written, and stands in that line, too.',
     'There is never a token, a key, a ticket, a cookie or a payload in a line.',
     `This page is made from \`packages/server/src/ops/logger-events.ts\` by ${COMMAND}.`,
   ]);

@@ -198,10 +198,11 @@ describe('a session', () => {
   });
 
   test('that floods is slowed down, and others are not', async (t) => {
-    const { port } = await start(t, { limits: { appendsPerSecond: 10 } });
+    const env = createHeldEnv();
+    const { port } = await start(t, { env, limits: { appendsPerSecond: 10 } });
     const [flooder, other] = [
-      await join(t, port, await tokenOf('ann', 600)),
-      await join(t, port, await tokenOf('bob', 600)),
+      await join(t, port, await tokenOf('ann', 600, env.now())),
+      await join(t, port, await tokenOf('bob', 600, env.now())),
     ];
     for (let n = 0; n < 50; n++) flooder.send({ op: 'append', id: 10 + n, channel: `chat:${n}`, rid: `r${n}` }, '{}');
     const answers = await t.waitFor(() => {
@@ -277,4 +278,61 @@ test('nothing that is secret or said is in the log, and each error is found ther
   for (const secret of ['in confidence', admin.key, ...token.split('.'), ...wrong.split('.')]) {
     assert.ok(!text.includes(secret), secret.slice(0, 16));
   }
+});
+
+describe('tickets behind a load balancer (HTTP-9, HTTP-10)', () => {
+  async function ticketOf(url: string, user: string): Promise<string> {
+    const response = await fetch(`${url}/v1/tickets`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${await tokenOf(user, 600)}` },
+      body: JSON.stringify({ channels: ['chat:1'] }),
+    });
+    return ((await response.json()) as { readonly ticket: string }).ticket;
+  }
+  async function statusOf(url: string, ticket: string): Promise<number> {
+    const response = await fetch(`${url}/v1/events?channel=chat:1&ticket=${ticket}`);
+    await response.body?.cancel();
+    return response.status;
+  }
+
+  test('a node takes the ticket that another one with the same secret made', async (t) => {
+    const [one, other] = [await start(t), await start(t)];
+    const ticket = await ticketOf(one.url, 'ann');
+    assert.deepEqual([await statusOf(one.url, ticket), await statusOf(other.url, ticket)], [200, 200]);
+    const strange = await start(t, { auth: { jwt: { secret: TEST_SECRET }, ticketSecret: 'another '.repeat(4) } });
+    assert.equal(await statusOf(strange.url, ticket), 401);
+  });
+
+  test('a program that ends all sessions of a user voids the tickets, too', async (t) => {
+    const { server, url } = await start(t);
+    const [ticket, kept] = [await ticketOf(url, 'ann'), await ticketOf(url, 'bob')];
+    server.disconnect('ann');
+    assert.deepEqual([await statusOf(url, ticket), await statusOf(url, kept)], [401, 200]);
+  });
+});
+
+test('a stream has no more subscriptions than any other session (SUB-4, LIM-1)', async (t) => {
+  const { url } = await start(t, { limits: { subscriptions: 2 } });
+  const body = JSON.stringify({ channels: ['news:1', 'news:2', 'news:3'] });
+  const response = await fetch(`${url}/v1/events`, { method: 'POST', body });
+  let text = '';
+  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+    text += Buffer.from(chunk).toString();
+    if (text.includes('\n\n')) break;
+  }
+  const data = /^data: (.*)$/m.exec(text)?.[1] ?? '{}';
+  const { channels } = JSON.parse(data) as { readonly channels: readonly { readonly code?: string }[] };
+  assert.deepEqual(
+    channels.map(({ code }) => code),
+    [undefined, undefined, 'limit_exceeded'],
+  );
+});
+
+test('a refused signal is told once which channel it was for (SIG-3)', async (t) => {
+  const { port } = await start(t);
+  const peer = await join(t, port);
+  peer.send({ op: 'signal', channel: 'nope:1' }, '{}');
+  await t.waitFor(() => assert.ok(peer.frames.some(({ op }) => op === 'error')), DEADLINE);
+  const error = peer.frames.find(({ op }) => op === 'error');
+  assert.equal(error?.['message'], 'nope:1: there is no namespace "nope" here');
 });

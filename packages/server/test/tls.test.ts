@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { copyFile, mkdtempDisposable, readFile } from 'node:fs/promises';
 import { connect as connectHttp2 } from 'node:http2';
-import { get } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import { Agent, get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -59,11 +60,12 @@ test('over TLS a server speaks wss, HTTP/1.1 and HTTP/2 on one port', async (t) 
   assert.match(await hello(socket, 1), /"op":"ok"/);
   socket.terminate();
 
-  const [answer] = (await once(get(`${url}/readyz`, { ca, agent: false }), 'response')) as [
-    { statusCode: number; resume(): void },
-  ];
+  const agent = new Agent({ keepAlive: true });
+  t.after(() => agent.destroy());
+  const [answer] = (await once(get(`${url}/readyz`, { ca, agent }), 'response')) as [IncomingMessage];
   answer.resume();
   assert.equal(answer.statusCode, 200);
+  assert.equal(answer.headers['keep-alive'], 'timeout=75');
 
   const session = connectHttp2(`https://localhost:${port}`, { ca });
   t.after(() => session.destroy());

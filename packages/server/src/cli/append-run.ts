@@ -1,9 +1,9 @@
 /**
- * Appends one record after the other without waiting for each, prints them in order as they are stored, and ends at the
- * first that never will be.
+ * Appends one record after the other without waiting for each, prints them in order as they are stored, and sends no
+ * more after the first that never will be.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Channel, Client, Receipt } from '@tideway/client';
+import { type Channel, type Client, type Receipt, TidewayError } from '@tideway/client';
 import type { Append } from './append-source.ts';
 import { CliError, exitCodes } from './exit-codes.ts';
 import { type Io, print, printJson } from './io.ts';
@@ -32,19 +32,22 @@ export class AppendRun {
   readonly #open: Open[] = [];
   readonly #startMs = performance.now();
   /** Rejects when the server will not have this client any more. */
-  readonly #refused = Promise.withResolvers<never>();
+  readonly #turnedAway = Promise.withResolvers<never>();
   #changed: PromiseWithResolvers<void> = Promise.withResolvers();
   #isAllSent = false;
+  /** Of the first append that failed. */
+  #failure: Error | undefined;
   #sent = 0;
   #stored = 0;
   #duplicates = 0;
+  #refused = 0;
 
   constructor(options: AppendRunOptions) {
     this.#options = options;
     const { client } = options;
-    this.#refused.promise.catch(() => {});
+    this.#turnedAway.promise.catch(() => {});
     client.onState((state) => {
-      if (state === 'closed' && client.error !== undefined) this.#refused.reject(client.error);
+      if (state === 'closed' && client.error !== undefined) this.#turnedAway.reject(client.error);
     });
   }
 
@@ -56,10 +59,19 @@ export class AppendRun {
       this.#isAllSent = true;
       this.#turn();
     });
-    // An append that failed ends it at once, though a pipe may stay open; what was read before a wrong line is stored.
+    // An append that failed ends it, though a pipe may stay open; what was read before a wrong line is stored.
     sent.catch(() => {});
     await answered;
-    if (!signal.aborted) await sent;
+    if (signal.aborted) return;
+    await sent.catch((error: unknown) => {
+      throw this.#stored > 0 && error instanceof CliError ? this.#afterSome(error) : error;
+    });
+  }
+
+  /** Nobody may take it for a call that did nothing. */
+  #afterSome({ message, hint }: CliError): CliError {
+    const stored = this.#stored === 1 ? 'the record before it is' : `the ${count(this.#stored)} records before it are`;
+    return new CliError(exitCodes.failed, `${message}; ${stored} stored`, hint);
   }
 
   async #sendAll(appends: AsyncIterable<Append>, signal: AbortSignal): Promise<void> {
@@ -67,8 +79,8 @@ export class AppendRun {
     for await (const { data, key, rid } of appends) {
       // By the clock, not by the last one: a hiccup is caught up with.
       if (rate !== undefined) await waitUntil(this.#startMs + (this.#sent * 1_000) / rate, signal);
-      while (this.#open.length >= OPEN_MAX && !signal.aborted) await this.#nextTurn();
-      if (signal.aborted) return;
+      while (this.#open.length >= OPEN_MAX && !signal.aborted && this.#failure === undefined) await this.#nextTurn();
+      if (signal.aborted || this.#failure !== undefined) return;
       this.#sent++;
       const receipt = channel.append(data, {
         ...(key !== undefined && { key }),
@@ -79,17 +91,25 @@ export class AppendRun {
     }
   }
 
-  /** Takes the answers in the order of the appends. */
+  /** Takes the answers in the order of the appends; after one that failed, those of what is on its way. */
   async #takeAnswers(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const [first] = this.#open;
+      if (first === undefined && this.#failure !== undefined) throw this.#failure;
       if (first !== undefined) {
-        await this.#answer(first, signal);
+        await this.#answer(first, signal).catch((error: Error) => this.#failed(error));
         this.#open.shift();
         this.#turn();
       } else if (this.#isAllSent) return;
       else await this.#nextTurn();
     }
+  }
+
+  /** Throws where no further answer can be hoped for. */
+  #failed(error: Error): void {
+    this.#failure ??= error;
+    if (!(error instanceof TidewayError) || error === this.#options.client.error) throw this.#failure;
+    if (error.code !== 'unconfirmed') this.#refused++;
   }
 
   #nextTurn(): Promise<void> {
@@ -105,13 +125,17 @@ export class AppendRun {
   /** How many there were, where there were many. */
   summary(): string | undefined {
     const { isJson } = this.#options;
-    const waiting = this.#sent - this.#stored;
+    const waiting = this.#sent - this.#stored - this.#refused;
     if (isJson || (this.#sent <= 1 && waiting === 0)) return undefined;
     const seconds = (performance.now() - this.#startMs) / 1_000;
-    const rate = Math.round(this.#stored / seconds).toLocaleString('en-US');
-    const repeated = this.#duplicates === 0 ? '' : `, ${this.#duplicates} of them were there already`;
-    const open = waiting === 0 ? '' : `; ${waiting} without an answer`;
-    return `${this.#stored.toLocaleString('en-US')} stored in ${seconds.toFixed(1)} s (${rate}/s)${repeated}${open}`;
+    const rate = count(Math.round(this.#stored / seconds));
+    const were = this.#duplicates === 1 ? 'was' : 'were';
+    return [
+      `${count(this.#stored)} stored in ${seconds.toFixed(1)} s (${rate}/s)`,
+      this.#duplicates === 0 ? '' : `, ${count(this.#duplicates)} of them ${were} there already`,
+      this.#refused === 0 ? '' : `; ${count(this.#refused)} refused`,
+      waiting === 0 ? '' : `; ${count(waiting)} without an answer`,
+    ].join('');
   }
 
   async #answer({ receipt, sinceMs }: Open, signal: AbortSignal): Promise<void> {
@@ -120,7 +144,7 @@ export class AppendRun {
     const late = delay(timeoutMs, 'late', { signal: AbortSignal.any([signal, patience.signal]) }).catch(
       () => 'aborted',
     );
-    const outcome = await Promise.race([receipt, late, this.#refused.promise]).finally(() => patience.abort());
+    const outcome = await Promise.race([receipt, late, this.#turnedAway.promise]).finally(() => patience.abort());
     if (typeof outcome === 'string') {
       if (outcome === 'aborted') return;
       throw new CliError(
@@ -136,6 +160,10 @@ export class AppendRun {
     if (isJson) await printJson(io, { channel: channel.name, rid: receipt.rid, cursor, duplicate, ms });
     else await print(io, `${cursor}${duplicate ? '  duplicate' : ''}`);
   }
+}
+
+function count(number: number): string {
+  return number.toLocaleString('en-US');
 }
 
 async function waitUntil(atMs: number, signal: AbortSignal): Promise<void> {

@@ -53,8 +53,15 @@ describe('append', () => {
     assert.match(piped.stderr, /^3 stored in /);
     await writeFile(join(folder, 'x.ndjson'), '{"n":4}\nfive\n6\n');
     const filed = await runCli(t, ['append', 'a:1', '--file', 'x.ndjson'], { environment, folder });
-    assert.equal(filed.exitCode, exitCodes.usage);
-    assert.match(filed.stderr, /line 2 of x\.ndjson is no JSON: five/);
+    assert.equal(filed.exitCode, exitCodes.failed, 'something was done');
+    assert.match(filed.stderr, /^error: line 2 of x\.ndjson is no JSON: five; the record before it is stored$/m);
+    const later = await runCli(t, ['append', 'a:1', '-'], { environment, stdin: '7\n8\nnine\n' });
+    assert.equal(later.exitCode, exitCodes.failed);
+    assert.match(later.stderr, /^2 stored in .*\n.*line 3 of stdin .*; the 2 records before it are stored$/m);
+    const nothing = await runCli(t, ['append', 'a:1', '-'], { environment, stdin: 'ten\n11\n' });
+    assert.equal(nothing.exitCode, exitCodes.usage);
+    assert.match(nothing.stderr, /^error: line 1 of stdin is no JSON: ten$/m);
+    assert.doesNotMatch(nothing.stderr, /stored/);
     const missing = await runCli(t, ['append', 'a:1', '--file', 'y.ndjson'], { environment, folder });
     assert.equal(missing.exitCode, exitCodes.usage);
     assert.match(missing.stderr, /y\.ndjson cannot be read: ENOENT/);
@@ -200,8 +207,33 @@ describe('tail', () => {
 });
 
 describe('what a server refuses', () => {
-  const namespaces = JSON.stringify({ open: { append: 'anyone' }, mine: { subscribe: 'user', append: 'user' } });
+  const namespaces = JSON.stringify({
+    open: { append: 'anyone', recordBytes: 1_024 },
+    mine: { subscribe: 'user', append: 'user' },
+  });
   const secret = 'a secret of the tests, of 32 bytes or more';
+
+  test('is counted as refused, and what is on its way with it has its answer', async (t) => {
+    const { environment } = await startServer(t, {
+      command: 'serve',
+      data: await temporaryFolder(t),
+      environment: { TIDEWAY_NAMESPACES: namespaces },
+    });
+    const append = (args: readonly string[], stdin = ''): ReturnType<typeof runCli> =>
+      runCli(t, ['append', ...args], { environment, stdin });
+    const one = await append(['mine:1', '1']);
+    assert.match(one.stderr, /^error: .*\(unauthenticated\)$/m);
+    assert.doesNotMatch(one.stderr, /without an answer| stored/);
+    const both = await append(['nope:1', '-'], '1\n2\n');
+    assert.equal(both.exitCode, exitCodes.failed);
+    assert.match(both.stderr, /^0 stored in \S+ s \(0\/s\); 2 refused\n.*\(channel_unknown\)$/m);
+    const some = await append(['open:1', '-'], `1\n"${'x'.repeat(2_000)}"\n3\n`);
+    assert.equal(some.exitCode, exitCodes.failed);
+    assert.match(some.stderr, /^2 stored in .*\(\d+\/s\); 1 refused\n.*\(too_large\)$/m);
+    assert.equal(some.stdout.trim().split('\n').length, 2);
+    const twice = await append(['open:1', '--records'], '{"data":1,"rid":"r"}\n{"data":1,"rid":"r"}\n');
+    assert.match(twice.stderr, /^2 stored in .*\/s\), 1 of them was there already$/m);
+  });
 
   test('is exit code 3, an unreachable server 4, and no output holds the token', async (t) => {
     const { environment, process } = await startServer(t, {

@@ -11,7 +11,7 @@ export function channelArgument(text: string): string {
 
 /** `now`, `oldest`, `last:N` or a cursor. */
 export function placeArgument(flag: string, text: string): string {
-  const last = /^last:(\d{1,6})$/.exec(text);
+  const last = /^last:(0|[1-9]\d{0,5})$/.exec(text);
   if (text === 'now' || text === 'oldest' || parseCursor(text) !== undefined) return text;
   if (last !== null && Number(last[1]) <= limits.pageRecords) return text;
   throw usageError(

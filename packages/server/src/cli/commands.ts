@@ -39,6 +39,16 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./verify.ts')).command,
   },
   {
+    name: 'bridge',
+    summary: 'Moves messages of Kafka, RabbitMQ, NATS or Redis into channels, or records to them.',
+    load: async () => (await import('./bridge.ts')).command,
+  },
+  {
+    name: 'group',
+    summary: 'Shows who shares the work of a consumer group, and how far behind they are.',
+    load: async () => (await import('./group.ts')).command,
+  },
+  {
     name: 'token',
     summary: 'Makes a JWT.',
     load: async () => (await import('./token.ts')).command,

@@ -1,17 +1,50 @@
 /**
- * The supervisor's own HTTP: the pages, how the server is doing, and the kill. On loopback, and only for its own pages:
- * a page elsewhere that rebinds its name to this machine, or posts here, gets nothing.
+ * The supervisor's own HTTP: the pages, how nodes and broker are doing, and what breaks them. On loopback, and only for
+ * its own pages: a page elsewhere that rebinds its name to this machine, or posts here, gets nothing.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createOriginPolicy } from '../auth/origin.ts';
 import { version } from '../version.ts';
+import type { BrokerStatus, DemoBroker } from './demo-broker.ts';
+import type { DemoNodes, NodeStatus } from './demo-nodes.ts';
 import { type Pages, servePage } from './demo-pages.ts';
-import type { DemoServer, DemoServerStatus } from './demo-server.ts';
 import { CliError, exitCodes } from './exit-codes.ts';
 
 const HOST = '127.0.0.1';
+/** A fault in words is short. */
+const BODY_BYTES_MAX = 1_024;
+
+/** What the pages are told, again at each change. */
+export interface DemoStatus {
+  readonly nodes: readonly NodeStatus[];
+  readonly broker?: BrokerStatus;
+}
+
+/** What the pages show and break. */
+export interface DemoStage {
+  /** The address of all nodes, once they have started. */
+  readonly server: Promise<string>;
+  readonly nodes: DemoNodes;
+  readonly broker: DemoBroker | undefined;
+}
+
+/** What a button asks for; what it returns is answered as JSON, what it throws in words. */
+type Deed = (call: {
+  readonly stage: DemoStage;
+  /** The path, and its parts. */
+  readonly words: readonly string[];
+  readonly request: IncomingMessage;
+  readonly query: URLSearchParams;
+}) => unknown;
+
+const deeds: readonly (readonly [path: RegExp, deed: Deed])[] = [
+  [/^\/demo\/nodes\/(\d)\/kill$/, ({ stage, words }) => ({ killed: stage.nodes.kill(Number(words[1])) ?? null })],
+  [/^\/demo\/nodes\/(\d)\/(pause|resume)$/, holdNode],
+  [/^\/demo\/broker\/(stop|start)$/, ({ stage, words }) => stage.broker?.[words[1] as 'stop' | 'start']()],
+  [/^\/demo\/faults$/, putFault],
+];
 
 export class DemoFront {
   readonly port: number;
@@ -30,15 +63,19 @@ export class DemoFront {
   }
 
   /** Begins to answer. */
-  serve(pages: Pages, child: DemoServer): void {
+  serve(pages: Pages, staged: Promise<DemoStage>): void {
     this.#server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      this.#answer(pages, child, request, response).catch(() => response.destroy());
+      const answered = staged.then((stage) => this.#answer(pages, stage, request, response));
+      answered.catch((error: Error) => {
+        if (response.headersSent) response.destroy();
+        else end(response, 500, error.message);
+      });
     });
   }
 
   /** Tells every page that watches. */
-  tell(status: DemoServerStatus): void {
-    for (const watcher of this.#watchers) tell(watcher, status);
+  tell(stage: DemoStage): void {
+    for (const watcher of this.#watchers) tell(watcher, stage);
   }
 
   async close(): Promise<void> {
@@ -47,25 +84,33 @@ export class DemoFront {
     await isClosed;
   }
 
-  async #answer(pages: Pages, child: DemoServer, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = (request.url ?? '/').split('?')[0] ?? '/';
+  async #answer(pages: Pages, stage: DemoStage, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pathname: path, searchParams } = new URL(request.url ?? '/', this.url);
     if (!this.#origins.checkHost(request.headers).allowed) return end(response, 403, 'this name is not ours');
     switch (path) {
       case '/demo/config':
-        // A page may be faster than the server's first start; it waits.
-        return json(response, { server: await child.url, secret: this.#secret, version });
+        return json(response, {
+          server: await stage.server,
+          secret: this.#secret,
+          version,
+          nodes: stage.nodes.status.length,
+          broker: stage.broker?.status,
+        });
       case '/demo/status':
-        return this.#watch(child, response);
-      case '/demo/kill':
-        if (request.method !== 'POST') return end(response, 405, 'the kill is a POST', { allow: 'POST' });
-        if (!this.#origins.checkOrigin(request.headers, false).allowed || !this.#isOurs(request)) {
-          return end(response, 403, 'only the page itself may kill the server');
-        }
-        return json(response, { killed: child.kill() ?? null });
+        return this.#watch(stage, response);
       default:
-        if ((request.method === 'GET' || request.method === 'HEAD') && servePage(pages, path, response)) return;
-        return end(response, 404, 'there is no such page');
     }
+    for (const [pattern, deed] of deeds) {
+      const words = pattern.exec(path);
+      if (words === null) continue;
+      if (request.method !== 'POST') return end(response, 405, 'what breaks things is a POST', { allow: 'POST' });
+      if (!this.#origins.checkOrigin(request.headers, false).allowed || !this.#isOurs(request)) {
+        return end(response, 403, 'only the page itself may do that');
+      }
+      return json(response, (await deed({ stage, words, request, query: searchParams })) ?? {});
+    }
+    if ((request.method === 'GET' || request.method === 'HEAD') && servePage(pages, path, response)) return;
+    return end(response, 404, 'there is no such page');
   }
 
   #isOurs(request: IncomingMessage): boolean {
@@ -74,11 +119,11 @@ export class DemoFront {
     return given.length === ours.length && timingSafeEqual(given, ours);
   }
 
-  #watch(child: DemoServer, response: ServerResponse): void {
+  #watch(stage: DemoStage, response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     this.#watchers.add(response);
     response.on('close', () => this.#watchers.delete(response));
-    tell(response, child.status);
+    tell(response, stage);
   }
 }
 
@@ -111,8 +156,23 @@ function listen(server: Server, port: number): Promise<void> {
   });
 }
 
-function tell(watcher: ServerResponse, status: DemoServerStatus): void {
+function tell(watcher: ServerResponse, { nodes, broker }: DemoStage): void {
+  const status: DemoStatus = { nodes: nodes.status, ...(broker && { broker: broker.status }) };
   watcher.write(`data: ${JSON.stringify(status)}\n\n`);
+}
+
+function holdNode({ stage, words: [, n, verb] }: Parameters<Deed>[0]): void {
+  if (stage.nodes[verb as 'pause' | 'resume'](Number(n))) return;
+  throw new Error(`there is no process of node ${n} to ${verb}, or this system has no such thing`);
+}
+
+async function putFault({ stage: { nodes }, request, query }: Parameters<Deed>[0]): Promise<void> {
+  let fault = '';
+  for await (const chunk of request.setEncoding('utf8') as AsyncIterable<string>) {
+    fault += chunk;
+    if (fault.length > BODY_BYTES_MAX) throw new Error(`a fault has at most ${BODY_BYTES_MAX} bytes`);
+  }
+  await nodes.putFault(query.get('instance') ?? '', fault);
 }
 
 function json(response: ServerResponse, body: unknown): void {

@@ -40,7 +40,7 @@ function supervise(t: TestContext, code: string) {
   return { server, history, until };
 }
 
-test('a killed server comes back on its port, as another process', { timeout: 20_000 }, async (t) => {
+test('a killed server comes back on its port, as another process', { timeout: 120_000 }, async (t) => {
   const { server, history, until } = supervise(t, child());
   const url = await server.start();
   const first = server.status.pid;
@@ -54,7 +54,7 @@ test('a killed server comes back on its port, as another process', { timeout: 20
   );
 });
 
-test('a server killed while it starts is started again', { timeout: 20_000 }, async (t) => {
+test('a server killed while it starts is started again', { timeout: 120_000 }, async (t) => {
   const { server, history, until } = supervise(t, child());
   await server.start();
   server.kill();
@@ -63,7 +63,7 @@ test('a server killed while it starts is started again', { timeout: 20_000 }, as
   await until(() => history.at(-1)?.state === 'up' && history.at(-1)?.restarts === 2);
 });
 
-test('while it is dead there is nothing to kill, and no process is named', { timeout: 20_000 }, async (t) => {
+test('while it is dead there is nothing to kill, and no process is named', { timeout: 120_000 }, async (t) => {
   const { server, history, until } = supervise(t, child());
   await server.start();
   server.kill();
@@ -94,7 +94,7 @@ test('a program that cannot be started is an error too', async () => {
   assert.equal(server.status.state, 'stopped');
 });
 
-test('stopped while it is dead, it stays dead', { timeout: 20_000 }, async (t) => {
+test('stopped while it is dead, it stays dead', { timeout: 120_000 }, async (t) => {
   const { server, history, until } = supervise(t, child());
   await server.start();
   server.kill();

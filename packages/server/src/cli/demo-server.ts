@@ -6,7 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 export interface DemoServerStatus {
-  readonly state: 'starting' | 'up' | 'down' | 'stopped';
+  readonly state: 'starting' | 'up' | 'paused' | 'down' | 'stopped';
   readonly pid: number | undefined;
   readonly url: string | undefined;
   /** How often it was started again. */
@@ -22,6 +22,8 @@ export interface DemoServerOptions {
   readonly onStatus: (status: DemoServerStatus) => void;
   /** What the child says on stderr. */
   readonly onTalk: (text: string) => void;
+  /** Told of each process. */
+  readonly onSpawn?: (child: ChildProcess) => void;
   /** Between a death and the next start. */
   readonly pauseMs?: number;
 }
@@ -52,7 +54,7 @@ export class DemoServer {
   }
 
   get status(): DemoServerStatus {
-    const isThere = this.#state === 'starting' || this.#state === 'up';
+    const isThere = this.#state === 'starting' || this.#state === 'up' || this.#state === 'paused';
     return {
       state: this.#state,
       pid: isThere ? this.#child?.pid : undefined,
@@ -79,6 +81,20 @@ export class DemoServer {
     return this.#child?.kill('SIGKILL') === true ? pid : undefined;
   }
 
+  /** `SIGSTOP`: it keeps everything and does nothing; false where it is not up, or the system has no such thing. */
+  pause(): boolean {
+    if (this.#state !== 'up' || !this.#signal('SIGSTOP')) return false;
+    this.#tell('paused');
+    return true;
+  }
+
+  /** `SIGCONT` after a pause. */
+  resume(): boolean {
+    if (this.#state !== 'paused' || !this.#signal('SIGCONT')) return false;
+    this.#tell('up');
+    return true;
+  }
+
   /** Stops it for good, gracefully if it can. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
@@ -86,9 +102,19 @@ export class DemoServer {
     const isGone = new Promise<void>((resolve) => (this.#stopped = resolve));
     if (child === undefined || !isRunning(child)) return this.#tell('stopped');
     child.kill('SIGTERM');
+    // One that is paused, by whomever, would not even hear that it shall end.
+    this.#signal('SIGCONT');
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
     await isGone;
     clearTimeout(timer);
+  }
+
+  #signal(signal: 'SIGSTOP' | 'SIGCONT'): boolean {
+    try {
+      return this.#child?.kill(signal) === true;
+    } catch {
+      return false;
+    }
   }
 
   #spawn(): void {
@@ -100,6 +126,7 @@ export class DemoServer {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
+    this.#options.onSpawn?.(child);
     this.#tell('starting');
     child.stderr.setEncoding('utf8').on('data', (text: string) => this.#options.onTalk(text));
     createInterface({ input: child.stdout }).on('line', (line) => {

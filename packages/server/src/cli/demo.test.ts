@@ -4,7 +4,8 @@ import { request, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'nod
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { DemoServerStatus } from './demo-server.ts';
+import type { DemoStatus } from './demo-front.ts';
+import type { NodeStatus } from './demo-nodes.ts';
 
 const main = fileURLToPath(new URL('./main.ts', import.meta.url));
 
@@ -38,13 +39,16 @@ function ask(url: string, method: string, headers: OutgoingHttpHeaders = {}): Pr
 }
 
 /** The states of the server, as a page hears of them. */
-async function* statuses(url: string, signal: AbortSignal): AsyncGenerator<DemoServerStatus> {
+async function* statuses(url: string, signal: AbortSignal): AsyncGenerator<NodeStatus> {
   const response = await fetch(`${atLoopback(url)}/demo/status`, { signal });
   let rest = '';
   for await (const part of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
     const blocks = (rest + part).split('\n\n');
     rest = blocks.pop() ?? '';
-    for (const block of blocks) yield JSON.parse(block.replace('data: ', '')) as DemoServerStatus;
+    for (const block of blocks) {
+      const { nodes } = JSON.parse(block.replace('data: ', '')) as DemoStatus;
+      yield nodes[0] as NodeStatus;
+    }
   }
 }
 
@@ -57,7 +61,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-describe('tideway demo', { timeout: 60_000 }, () => {
+describe('tideway demo', { timeout: 240_000 }, () => {
   const demo = spawn(process.execPath, ['--conditions=tideway-source', main, 'demo', '--port', '0', '--json'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -82,7 +86,7 @@ describe('tideway demo', { timeout: 60_000 }, () => {
   test('it serves its pages, and nothing else', async () => {
     const home = await ask(`${ready.url}/`, 'GET');
     assert.equal(home.status, 200);
-    assert.match(home.text, /<h1>Kill the server/);
+    assert.match(home.text, /<h1 id="title">Kill the server/);
     assert.equal(home.headers['content-security-policy'], "frame-ancestors 'self'");
     for (const path of ['/chat.html', '/chat', '/ticker.html', '/vitals.html']) {
       assert.equal((await ask(ready.url + path, 'GET')).status, 200, path);
@@ -101,7 +105,7 @@ describe('tideway demo', { timeout: 60_000 }, () => {
   });
 
   test('only the page itself may kill: not without the secret, not from elsewhere, not by GET', async () => {
-    const kill = `${ready.url}/demo/kill`;
+    const kill = `${ready.url}/demo/nodes/1/kill`;
     assert.equal((await ask(kill, 'POST')).status, 403);
     assert.equal((await ask(kill, 'POST', { 'x-demo-secret': 'x'.repeat(secret.length) })).status, 403);
     const foreign = { 'x-demo-secret': secret, origin: 'https://evil.example' };
@@ -112,25 +116,33 @@ describe('tideway demo', { timeout: 60_000 }, () => {
 
   test('the kill is real, and the server is back under another pid at the same address', async () => {
     const watching = new AbortController();
-    const seen: DemoServerStatus[] = [];
+    const seen: NodeStatus[] = [];
     let killed: number | undefined;
     for await (const status of statuses(ready.url, watching.signal)) {
       seen.push(status);
       if (status.state === 'up' && killed === undefined) {
-        const answer = await ask(`${ready.url}/demo/kill`, 'POST', {
+        const answer = await ask(`${ready.url}/demo/nodes/1/kill`, 'POST', {
           'x-demo-secret': secret,
           origin: atLoopback(ready.url),
         });
         killed = (JSON.parse(answer.text) as { readonly killed: number }).killed;
         assert.equal(killed, status.pid);
-      } else if (status.state === 'up') break;
+      } else if (status.state === 'up' && status.pid !== killed) break;
     }
     watching.abort();
-    const back = seen.at(-1);
-    assert.equal(back?.url, ready.server);
-    assert.notEqual(back?.pid, killed);
+    assert.ok(seen.some(({ state }) => state === 'down'));
     assert.equal(isAlive(killed ?? 0), false);
     assert.equal((await ask(`${ready.server}/readyz`, 'GET')).status, 200);
+  });
+
+  test('what cannot be done is said in words', async () => {
+    const headers = { 'x-demo-secret': secret };
+    const resumed = await ask(`${ready.url}/demo/nodes/1/resume`, 'POST', headers);
+    assert.deepEqual([resumed.status, /no process of node 1 to resume/.test(resumed.text)], [500, true]);
+    const nobody = await ask(`${ready.url}/demo/nodes/7/kill`, 'POST', headers);
+    assert.deepEqual([nobody.status, nobody.text], [200, '{"killed":null}']);
+    assert.equal((await ask(`${ready.url}/demo/nodes/1/burn`, 'POST', headers)).status, 404);
+    assert.equal((await ask(`${ready.url}/demo/broker/stop`, 'POST', headers)).status, 200, 'there is none');
   });
 
   test('the page may talk to the server from its own origin, and no other page may', async () => {
@@ -142,8 +154,8 @@ describe('tideway demo', { timeout: 60_000 }, () => {
   });
 
   test('asked to stop, it ends with its server', async () => {
-    const { value } = await statuses(ready.url, AbortSignal.timeout(10_000)).next();
-    const { pid } = value as DemoServerStatus;
+    const { value } = await statuses(ready.url, AbortSignal.timeout(60_000)).next();
+    const { pid } = value as NodeStatus;
     demo.kill('SIGTERM');
     assert.equal(await isGone, 0);
     assert.equal(isAlive(pid ?? 0), false);

@@ -1,8 +1,11 @@
 /** `tideway dev`: a server for the machine it is written on. */
 import { createDevCertificate } from '../auth/dev-certificate.ts';
 import { isLoopback } from '../auth/origin.ts';
+import type { TlsFiles } from '../auth/tls.ts';
 import type { ServerOptions } from '../ops/config.ts';
+import { shownLogAddress } from '../log/registry.ts';
 import { settings } from '../ops/config-schema.ts';
+import { makeConfiguredFolder } from '../server/configured-files.ts';
 import { version } from '../version.ts';
 import { defineCommand } from './command.ts';
 import { usageError } from './exit-codes.ts';
@@ -37,12 +40,17 @@ export const command = defineCommand({
       ...merged,
       development: true,
       ...(origins.get('drainMs') === 'default' && { drainMs: DRAIN_MS }),
-      ...(flags.tls && { tls: await createDevCertificate(merged.data ?? settings.data.default) }),
+      ...(flags.tls && { tls: await certificateIn(merged.data ?? settings.data.default) }),
       namespaces: { $system: { subscribe: 'anyone', history: 'anyone', durable: false }, ...merged.namespaces },
     };
     return runServer({ io, options, isJson: flags.json, greet: (started) => greet(io, options, started) });
   },
 });
+
+async function certificateIn(folder: string): Promise<TlsFiles> {
+  await makeConfiguredFolder('data', folder);
+  return createDevCertificate(folder);
+}
 
 function refuseTheNetwork(host: string | undefined, origin: string | undefined): void {
   if (host === undefined || isLoopback(host) || origin === '--host') return;
@@ -58,7 +66,7 @@ function greet(io: Io, options: ServerOptions, { url, readyMs }: Started): void 
   say(io, `\n  ${paint(io, 'stderr', 'bold', `TIDEWAY ${version}`)}  ready in ${readyMs} ms\n`);
   line('HTTP', url);
   line('WebSocket', `${url.replace(/^http/, 'ws')}/v1/ws`);
-  line('Log', options.log ?? options.data ?? settings.data.default);
+  line('Log', shownLogAddress(options.log ?? options.data ?? settings.data.default));
   say(
     io,
     `\n  ${paint(io, 'stderr', 'yellow', 'Anyone who reaches it may do anything on any channel.')} Ctrl-C stops it.\n`,

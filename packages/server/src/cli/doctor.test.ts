@@ -125,7 +125,8 @@ describe('doctor looks from outside', () => {
       const upstream = connect(port, '127.0.0.1');
       client.on('data', (bytes) => {
         if (/^GET \/v1\/(?:ws|events)/.test(bytes.toString('latin1'))) {
-          upstream.setTimeout(300, () => {
+          // Longer than any answer takes.
+          upstream.setTimeout(2_000, () => {
             upstream.destroy();
             client.destroy();
           });
@@ -141,11 +142,11 @@ describe('doctor looks from outside', () => {
     });
     const url = await listening(t, proxy);
     // Of a channel on which nothing happens.
-    const result = await runCli(t, ['doctor', '--url', url, '--channel', 'a:1', '--idle', '5s', '--json']);
+    const result = await runCli(t, ['doctor', '--url', url, '--channel', 'a:1', '--idle', '60s', '--json']);
     const found = findings(result);
     for (const check of ['idle-websocket', 'idle-sse']) {
       assert.equal(found.get(check)?.state, 'bad', check);
-      assert.match(found.get(check)?.text ?? '', /was cut after [0-4]\.\d s/);
+      assert.match(found.get(check)?.text ?? '', /was cut after \d+\.\d s/);
       assert.match(found.get(check)?.advice ?? '', /proxy_read_timeout/);
     }
   });

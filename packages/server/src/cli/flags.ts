@@ -3,6 +3,7 @@
  * Kinds, units and checks are those of the server's settings.
  */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { parseCursor } from '@tideway/protocol';
 import type { Setting } from '../ops/config-schema.ts';
 import { checkValue, describeRange, parseValue, showNumber, suggest } from '../ops/config-values.ts';
 import { usageError } from './exit-codes.ts';
@@ -83,7 +84,7 @@ export function parseFlags<const Table extends FlagTable>(
       typeof given === 'boolean' || (flag.isWhole === true && typeof given === 'object')
         ? given
         : parseValue(flag, typeof given === 'string' ? given : given.join(','));
-    const problem = checkValue(origin, flag, value);
+    const problem = checkValue(origin, flag, value, given);
     if (problem !== undefined) problems.push(problem.message);
     flags[name] = value;
   }
@@ -113,7 +114,7 @@ export function parseArguments(
 } {
   try {
     const { values, positionals } = parseArgs({
-      args: [...argv],
+      args: joinCursors(options, argv),
       options: { ...options, help: { type: 'boolean', short: 'h' } },
       allowPositionals: true,
     });
@@ -121,6 +122,19 @@ export function parseArguments(
   } catch (error) {
     throw usageError(describeMistake(error as Error & { readonly code?: string }, Object.keys(options)));
   }
+}
+
+/** Puts a cursor behind its flag and a `=`: it may begin with a dash (CUR-2), and would be taken for a flag itself. */
+function joinCursors(options: Options, argv: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const word of argv) {
+    const before = joined.at(-1) ?? '';
+    const isItsValue = before.startsWith('--') && options[before.slice(2)]?.type === 'string';
+    if (isItsValue && word.startsWith('-') && parseCursor(word) !== undefined)
+      joined.splice(-1, 1, `${before}=${word}`);
+    else joined.push(word);
+  }
+  return joined;
 }
 
 function describeMistake(error: Error & { readonly code?: string }, known: readonly string[]): string {

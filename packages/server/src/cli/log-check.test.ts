@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { LogCheck } from '../log/embedded/check.ts';
 import { exitCodes } from './exit-codes.ts';
 import { runCli, runHere, startServer, temporaryFolder } from './testing/cli-rig.ts';
 
@@ -36,4 +37,33 @@ test('log check takes a good folder, refuses one in use, and names the place of 
   const [problem] = json.log.problems;
   assert.ok(problem !== undefined && problem.offset <= at, 'the damaged batch begins at or before the byte');
   assert.equal((await runHere(['log', 'check'], { folder })).exitCode, exitCodes.usage);
+});
+
+test('where the log ends before what its view has applied, acknowledged records are missing', async (t) => {
+  const folder = await temporaryFolder(t);
+  const server = await startServer(t, { data: folder });
+  for (const n of ['1', '2', '3']) await runCli(t, ['append', 'a:1', n], server);
+  await server.process.end('SIGTERM');
+  const segments = join(folder, 'segments');
+  const file = join(segments, (await readdir(segments)).find((name) => name.endsWith('.seg')) ?? '');
+  // As after kill -9: how far it was whole is not known, so the last write looks like one that was cut off.
+  await rm(join(segments, 'known-end'));
+  await truncate(file, (await stat(file)).size - 7);
+
+  const { exitCode, stdout } = await runHere(['log', 'check', folder]);
+  assert.equal(exitCode, exitCodes.checkFailed, stdout);
+  assert.match(
+    stdout,
+    /✗ log .*\n {2}.*\.seg:\d+: acknowledged records are missing: the view has applied \d+, the log/,
+  );
+  assert.doesNotMatch(stdout, /no harm|No loss/);
+  const { log } = JSON.parse((await runHere(['log', 'check', folder, '--json'])).stdout) as { readonly log: LogCheck };
+  assert.equal(log.torn, undefined);
+  assert.match(log.problems.map(({ problem }) => problem).join(), /^acknowledged records are missing/);
+
+  // Without a view nobody can tell it from a write that was cut off.
+  await rm(join(folder, 'view'), { recursive: true });
+  const alone = await runHere(['log', 'check', folder]);
+  assert.equal(alone.exitCode, exitCodes.ok, alone.stdout);
+  assert.match(alone.stdout, /\d+ bytes of a write that a crash cut off/);
 });

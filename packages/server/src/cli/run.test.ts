@@ -37,6 +37,13 @@ describe('the program', () => {
   }
 });
 
+test('a cursor that begins with a dash is a place, and no flag', async () => {
+  for (const cursor of ['-bcdef.10.zzzz', '--cdef.0.----']) {
+    const verify = await runHere(['verify', 'chat:1', '--from', cursor, '--url', 'http://127.0.0.1:1']);
+    assert.equal(verify.exitCode, exitCodes.unreachable, verify.stderr);
+  }
+});
+
 const mistakes: readonly [line: string, message: RegExp, hint?: RegExp][] = [
   ['sevre', /there is no command "sevre" \(did you mean serve\?\)/, /tideway --help/],
   ['--frobnicate', /there is no command "--frobnicate"/],

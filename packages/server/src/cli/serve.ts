@@ -1,5 +1,6 @@
 /** `tideway serve`: a server as its configuration says. */
 import { isObject } from '../ops/config-objects.ts';
+import { workerNumber } from '../server/workers/worker.ts';
 import { version } from '../version.ts';
 import { defineCommand } from './command.ts';
 import { usageError } from './exit-codes.ts';
@@ -28,7 +29,8 @@ export const command = defineCommand({
         'tideway dev',
       );
     }
-    if (!isObject(options.namespaces) || Object.keys(options.namespaces).length === 0) {
+    const hasNone = !isObject(options.namespaces) || Object.keys(options.namespaces).length === 0;
+    if (hasNone && workerNumber(io.environment) === undefined) {
       const where = file ?? 'tideway.config.ts';
       say(io, `warning: there are no namespaces, so every channel is refused; say in ${where} who may do what:`);
       say(io, `         export default { namespaces: { chat: { subscribe: 'user', append: 'user' } } };`);

@@ -34,6 +34,7 @@ export interface ServerSession {
   readonly server: string;
   readonly pingMs?: number;
   readonly expiresInMs?: number;
+  readonly limits: { readonly recordBytes: number };
 }
 
 export interface ServerAccess {

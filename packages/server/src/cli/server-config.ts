@@ -12,6 +12,7 @@ import {
   settings,
 } from '../ops/config-schema.ts';
 import { mergeConfig, type MergedConfig } from '../ops/config-sources.ts';
+import { workerNumber } from '../server/workers/worker.ts';
 import { usageError } from './exit-codes.ts';
 import type { Flag, FlagTable, Given } from './flags.ts';
 import { type Io, say } from './io.ts';
@@ -52,7 +53,8 @@ export async function loadServerConfig(io: Io, given: Given): Promise<LoadedConf
   const file = await findFile(io, typeof named === 'string' && named !== '' ? named : undefined);
   const exported = file === undefined ? undefined : await importFile(file);
   const merged = mergeConfig({ file: exported, environment: io.environment, flags: given });
-  for (const warning of merged.warnings) say(io, `warning: ${warning}`);
+  // Of several processes one speaks for all.
+  if (workerNumber(io.environment) === undefined) for (const warning of merged.warnings) say(io, `warning: ${warning}`);
   return { ...merged, file };
 }
 

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { Agent, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, test, type TestContext } from 'node:test';
 import { exitCodes } from './exit-codes.ts';
 import { CliProcess, runCli, startServer, temporaryFolder, within } from './testing/cli-rig.ts';
@@ -13,6 +15,8 @@ async function folderWith(t: TestContext, config: string): Promise<string> {
   await writeFile(join(folder, 'tideway.config.mts'), config);
   return folder;
 }
+
+const DEADLINE = { timeout: 60_000, interval: 5 };
 
 const append = (url: string, channel: string, data: unknown): Promise<Response> =>
   fetch(`${url}/v1/records?channel=${channel}`, { method: 'POST', body: JSON.stringify(data) });
@@ -170,6 +174,12 @@ describe('serve', () => {
     ['export default {', /cannot be loaded: /],
     ['import "./no-such-file.mts";', /cannot be loaded: Cannot find module/],
     ["export default { tls: { cert: 'a.pem' } };", /tls\.key: is missing/],
+    ["export default { auth: { jwt: { secret: 'short' } } };", /^error: auth\.jwt\.secret has 5 bytes/m],
+    ["export default { tls: { cert: 'a.pem', key: 'b.pem' } };", /^error: tls\.cert: a\.pem cannot be read/m],
+    ["export default { data: '/dev/null' };", /^error: data: "\/dev\/null" is not allowed, it is a file; a folder is/m],
+    // Where Node's own way of making folders never ends.
+    ["export default { data: '/proc/x' };", /^error: data: "\/proc\/x" is not allowed, it cannot be made \(/m],
+    ["export default { log: '/proc/x', data: './tideway-data' };", /^error: log: "\/proc\/x" is not allowed/m],
   ];
   for (const [config, message] of wrong) {
     test(`refuses the configuration ${config}`, async (t) => {
@@ -205,18 +215,43 @@ describe('serve', () => {
     assert.equal((await runCli(t, ['log', 'check', data])).exitCode, exitCodes.ok);
   });
 
-  test('survives having no file descriptors left', async (t) => {
+  test('turns connections away, and says so, before the last file descriptor is taken; the others live', async (t) => {
     const folder = await temporaryFolder(t);
     const { url, port, process } = await startServer(t, { data: folder, shell: 'ulimit -n 96;' });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    t.after(() => agent.destroy());
+    const ask = async (path: string, init: RequestOptions = {}, body = ''): Promise<[number | undefined, string]> => {
+      const request = httpRequest(url + path, { agent, ...init }).end(body);
+      const [response] = (await within(once(request, 'response'), 'an answer')) as [IncomingMessage];
+      return [response.statusCode, await text(response)];
+    };
+    assert.equal((await ask('/healthz'))[0], 200);
     const sockets: Socket[] = [];
     t.after(() => sockets.forEach((socket) => socket.destroy()));
-    const turnedAway = Array.from({ length: 120 }, () => {
+    let turnedAway = 0;
+    for (let n = 0; n < 120; n++) {
       const socket = connect(port, '127.0.0.1');
       socket.on('error', () => {});
       sockets.push(socket);
-      return once(socket, 'close');
-    });
-    await within(Promise.race(turnedAway), 'a connection to be turned away');
+      // Held open until the test ends: what ends now was ended by the server.
+      void once(socket, 'close').then(() => turnedAway++);
+    }
+    const line = JSON.parse(await process.line('stderr', /"event":"connections.refused"/)) as Record<string, unknown>;
+    assert.match(String(line['message']), /^at most (\d+) connections fit this process; raise its limit of open files/);
+    await t.waitFor(() => assert.ok(turnedAway >= 120 - Number(line['count'])), DEADLINE);
+
+    // The connection that was there is served, and files can be opened for it.
+    assert.equal((await ask('/v1/records?channel=a:1', { method: 'POST' }, '1'))[0], 201);
+    assert.match((await ask('/v1/records?channel=a:1'))[1], /"data":1/);
+    const value = (metrics: string, name: string): number =>
+      Number(new RegExp(`^${name} (.*)$`, 'm').exec(metrics)?.[1]);
+    const [, metrics] = await ask('/metrics');
+    assert.equal(value(metrics, 'process_max_fds'), 96);
+    assert.ok(value(metrics, 'process_open_fds') <= 96 - 10, metrics);
+    await t.waitFor(async () => {
+      const [, now] = await ask('/metrics');
+      assert.equal(value(now, 'tideway_connections_refused_total'), turnedAway);
+    }, DEADLINE);
     await Promise.all(
       sockets.map(async (socket) => {
         if (socket.destroyed) return;

@@ -2,11 +2,14 @@
  * A server as a process: says when it is ready, stops cleanly when asked to, at once when asked twice, and writes down
  * what it fails of.
  */
+import { setFlagsFromString } from 'node:v8';
 import { nodeEnv } from '../env.ts';
 import type { ServerOptions } from '../ops/config.ts';
 import { createLineWriter } from '../ops/logger-format.ts';
 import { createLogger } from '../ops/logger.ts';
 import { createServer, type ListenOptions, type Server } from '../server.ts';
+import { createPrimary } from '../server/workers/primary.ts';
+import { createWorker, workerNumber } from '../server/workers/worker.ts';
 import { version } from '../version.ts';
 import { CliError, exitCodes, type ExitCode } from './exit-codes.ts';
 import { createFaultClockEnv, FAULT_CLOCK_VARIABLE } from './fault-clock.ts';
@@ -35,24 +38,43 @@ export async function runServer({ io, options, isJson, fallback, greet }: Server
   // Nobody has to read what a server says.
   io.stdout.removeAllListeners('error').on('error', () => {});
   let server: Server | undefined;
+  const worker = workerNumber(io.environment);
   const stopped = Promise.withResolvers<ExitCode>();
   watchFailures(options, () => server);
-  watchSignals(async () => {
-    // Before it is up there is nothing to lose.
-    await server?.close();
-    stopped.resolve(exitCodes.ok);
-  }, stopped.reject);
+  watchSignals(() => stop(), stopped.reject);
 
   const clockFile = io.environment[FAULT_CLOCK_VARIABLE];
   const isClockMoved = options.faults === true && clockFile !== undefined && clockFile !== '';
   const started = await Promise.race([stopped.promise, start()]);
   if (typeof started === 'number') return started;
+  keepYoungGeneration();
+  // Of several processes one speaks for all.
+  if (worker !== undefined) return stopped.promise;
   if (isJson) await printJson(io, { event: 'ready', version, pid: process.pid, ...started });
   greet(started);
   return stopped.promise;
 
+  async function create(): Promise<Server> {
+    const all = { ...options, ...(isClockMoved && { env: createFaultClockEnv(clockFile) }) };
+    if (worker !== undefined) {
+      return createWorker(all, {
+        number: worker,
+        onDrain: (drainMs) => void stop(drainMs),
+        // Without the process that has the log there is nothing to serve.
+        onLost: () => process.exit(exitCodes.failed),
+      });
+    }
+    return (options.workers ?? 0) > 0 ? createPrimary(all) : createServer(all);
+  }
+
+  async function stop(drainMs?: number): Promise<void> {
+    // Before it is up there is nothing to lose.
+    await server?.close(drainMs === undefined ? {} : { drainMs });
+    stopped.resolve(exitCodes.ok);
+  }
+
   async function start(): Promise<Started> {
-    server = await createServer({ ...options, ...(isClockMoved && { env: createFaultClockEnv(clockFile) }) });
+    server = await create();
     try {
       const { url, port } = await server.listen(fallback === undefined ? {} : { fallback });
       return { url, port, readyMs: Math.round(performance.now()) };
@@ -61,6 +83,14 @@ export async function runServer({ io, options, isJson, fallback, greet }: Server
       throw new CliError(exitCodes.failed, (error as Error).message);
     }
   }
+}
+
+/**
+ * V8's young generation stays as large as the start has made it. It would grow with the first storm of connections, by up
+ * to 40 MB that are not given back, and each of its collections would take longer.
+ */
+function keepYoungGeneration(): void {
+  setFlagsFromString('--semi-space-growth-factor=1');
 }
 
 function watchSignals(stop: () => Promise<void>, fail: (error: unknown) => void): void {

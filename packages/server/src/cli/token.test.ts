@@ -76,9 +76,19 @@ describe('token', () => {
   const refused: readonly [args: string, environment: Record<string, string>, message: RegExp][] = [
     ['--user ann', { TIDEWAY_SECRET: 'hunter2' }, /the secret has 7 bytes; HS256 needs 32 or more/],
     ['--user ann', { TIDEWAY_SECRET: '-----BEGIN NONSENSE-----' }, /no private key that can be read/],
-    ['--user ann --allow chat', environment, /--allow: "" is no channel glob/],
-    ['--user ann --allow chat:*:read', environment, /"chat:\*" must have a list of subscribe, append/],
-    ['--user ann --ttl 1ms', environment, /--ttl: 1 is not allowed; a duration/],
+    [
+      '--user ann --allow bad',
+      environment,
+      /--allow: "bad" is not allowed; channels, a colon and permissions are\ntry: --al/,
+    ],
+    ['--user ann --allow A:append', environment, /--allow: "A:append" is not allowed; "A" is no channel glob: /],
+    [
+      '--user ann --allow chat:*:read',
+      environment,
+      /--allow: "chat:\*:read" is not allowed; "chat:\*" must have a list of subscribe, append/,
+    ],
+    ['--user ann --ttl 1ms', environment, /--ttl: 1ms is not allowed; a duration/],
+    ['--user ann --ttl 0s', environment, /--ttl: 0s is not allowed; a duration/],
   ];
   for (const [args, variables, message] of refused) {
     test(`refuses ${args} with ${Object.values(variables)[0]?.slice(0, 12)}…`, async () => {

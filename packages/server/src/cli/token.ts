@@ -3,6 +3,7 @@ import { createPrivateKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { parseAllow } from '../auth/allow.ts';
 import { type Allow, isUser } from '../auth/identity.ts';
+import { show } from '../ops/config-values.ts';
 import { defineCommand } from './command.ts';
 import { exitCodes, usageError } from './exit-codes.ts';
 import { jsonFlag } from './flags.ts';
@@ -65,17 +66,24 @@ export const command = defineCommand({
 /** `chat:*:subscribe,append`: what stands behind the last colon are the permissions. */
 function allowClaim(items: readonly string[]): Allow {
   const claim: Record<string, string[]> = {};
+  const read = (part: Readonly<Record<string, string[]>>, given: string): Allow => {
+    try {
+      return parseAllow(part);
+    } catch (error) {
+      const why = (error as Error).message.replace(/^allow:? /, '');
+      throw usageError(`--allow: ${given} is not allowed; ${why}`, `--allow 'chat:*:subscribe,append'`);
+    }
+  };
   for (const item of items) {
-    const colon = item.lastIndexOf(':');
-    const words = item.slice(colon + 1).split(',');
-    const glob = item.slice(0, Math.max(0, colon));
-    claim[glob] = [...(claim[glob] ?? []), ...words];
+    const [, glob, words] = /^(.*):(.*)$/.exec(item) ?? [];
+    if (glob === undefined || words === undefined) {
+      const form = 'channels, a colon and permissions are';
+      throw usageError(`--allow: ${show(item)} is not allowed; ${form}`, `--allow 'chat:*:subscribe,append'`);
+    }
+    read({ [glob]: words.split(',') }, show(item));
+    claim[glob] = [...(claim[glob] ?? []), ...words.split(',')];
   }
-  try {
-    return parseAllow(claim);
-  } catch (error) {
-    throw usageError(`--${(error as Error).message}`, `--allow 'chat:*:subscribe,append'`);
-  }
+  return read(claim, `${items.length} of them`);
 }
 
 function keyOf(secret: string): { readonly key: KeyObject; readonly algorithm: string } {

@@ -26,7 +26,7 @@ export interface NamespaceOptions {
   readonly payload?: PayloadKind | undefined;
   /** The largest record. Default: `limits.recordBytes`. */
   readonly recordBytes?: number | undefined;
-  /** How much a channel keeps at least; what lies beyond is removed in the background. `records` and `ageMs` have defaults. */
+  /** How much a channel keeps; what lies beyond any of the limits is removed in the background. `records` and `ageMs` have defaults. */
   readonly retention?: Retention | undefined;
   /** False: records live in the memory of this node only. Default true. */
   readonly durable?: boolean | undefined;
@@ -71,20 +71,21 @@ export const namespaceSettings = {
     default: 1_000,
     min: 1,
     max: 1_000_000_000,
-    meaning: 'How many records a channel keeps at least.',
+    meaning:
+      'A channel keeps so many of its newest records; of what is beyond any of the three limits it lets go some time later.',
   },
   'retention.ageMs': {
     kind: 'duration',
     default: DAY_MS,
     min: 1_000,
     max: AGE_MAX_MS,
-    meaning: 'How long a channel keeps a record at least.',
+    meaning: 'How old a record may become, also one of few; older ones go some time later.',
   },
   'retention.bytes': {
     kind: 'bytes',
     min: 1024,
     max: 1024 ** 5,
-    meaning: 'How many bytes of records a channel keeps at least. Default: not limited.',
+    meaning: 'How many bytes of its newest records a channel keeps. Default: not limited.',
   },
   durable: {
     kind: 'switch',
@@ -191,7 +192,7 @@ function resolveNamespace(
       return ('default' in setting ? setting.default : undefined) as Value | undefined;
     // A namespace may come out of an environment variable, where `1 MiB` and `24h` are as welcome as anywhere.
     const read = typeof given === 'string' ? parseValue(setting, given) : given;
-    const problem = checkValue(`${prefix}.${key}`, setting, read);
+    const problem = checkValue(`${prefix}.${key}`, setting, read, given);
     if (problem !== undefined) problems.push(problem);
     // What the check let pass is of its setting's kind; after a problem nobody sees it.
     return read as Value;

@@ -27,9 +27,12 @@ interface Bounded extends Described {
   readonly max: number;
 }
 
+/** What a text must look like. */
+export type TextForm = 'origin' | 'host' | 'network';
+
 export type Setting =
-  | (Described & { readonly kind: 'text'; readonly default?: string; readonly form?: 'origin' | 'host' })
-  | (Described & { readonly kind: 'list'; readonly default?: readonly string[]; readonly form?: 'origin' | 'host' })
+  | (Described & { readonly kind: 'text'; readonly default?: string; readonly form?: TextForm })
+  | (Described & { readonly kind: 'list'; readonly default?: readonly string[]; readonly form?: TextForm })
   | (Described & { readonly kind: 'choice'; readonly default?: string; readonly choices: readonly string[] })
   | (Described & {
       readonly kind: 'choices';
@@ -52,7 +55,7 @@ export const settings = {
   log: {
     kind: 'text',
     meaning:
-      'Where records are ordered and kept: a folder for the embedded log, or `memory:`. Default: the folder `data`.',
+      'Where records are ordered and kept: a folder for the embedded log, `memory:`, or a broker: `nats://`, `redis://`, `amqp://`, `kafka://` (docs/logs). Default: the folder `data`.',
   },
   data: {
     kind: 'text',
@@ -76,12 +79,34 @@ export const settings = {
     reason:
       'Empty: on loopback and in `tideway dev` no other name is taken (DNS rebinding), on the network every name is.',
   },
+  trustedProxies: {
+    kind: 'list',
+    form: 'network',
+    default: [],
+    meaning:
+      'Proxies in front, as addresses (`10.0.0.7`) or networks (`10.0.0.0/8`, `fd00::/8`). On connections from there the client’s address, the name it asked for and whether it uses TLS are what `X-Forwarded-For`, `-Host` and `-Proto` say; from anywhere else these headers are not read. `Forwarded` never is.',
+    reason: 'A proxy must set all three or take them away, or its clients write them.',
+  },
+  workers: {
+    kind: 'count',
+    default: 0,
+    min: 0,
+    max: 256,
+    meaning:
+      'Processes that serve clients beside the one that has the log, on one port (docs/guides/workers.md); 0: one process does all.',
+    reason: 'One process keeps one core busy. For `tideway serve` and `tideway dev`, on the embedded log or `memory:`.',
+  },
   'tls.cert': {
     kind: 'text',
     meaning: 'A PEM file with the certificate and its chain. Watched: a new one is used without dropping anyone.',
   },
   'tls.key': { kind: 'text', meaning: 'A PEM file with the private key.' },
   namespaces: { kind: 'json', meaning: 'The policy of each namespace, by name: see below.' },
+  bridges: {
+    kind: 'json',
+    secret: true,
+    meaning: 'What `tideway bridge` moves between brokers and channels, by name. Its addresses may hold credentials.',
+  },
   'auth.jwt.secret': {
     kind: 'text',
     secret: true,
@@ -122,6 +147,13 @@ export const settings = {
     kind: 'json',
     meaning: 'The API keys of back ends: a list of `{name, sha256, user?, roles?, allow?}`. Only hashes are kept.',
   },
+  'auth.ticketSecret': {
+    kind: 'text',
+    secret: true,
+    meaning:
+      'What tickets for `EventSource` are signed with, at least 32 bytes; the same on all nodes of a log, which then take each other’s.',
+    reason: 'Default: made from `auth.jwt.secret`; without one, a key in `data`, of this node alone.',
+  },
   pingMs: {
     kind: 'duration',
     default: timing.pingMs,
@@ -136,6 +168,14 @@ export const settings = {
     min: 100,
     max: 5 * MINUTE,
     meaning: 'How long a connection may live without a successful `hello`.',
+  },
+  noticeMs: {
+    kind: 'duration',
+    default: 2 * SECOND,
+    min: 0,
+    max: HOUR,
+    meaning:
+      'How long a stopping server only says so on `/readyz`, so that load balancers notice, before clients are told to move. Not where it is the only node.',
   },
   drainMs: {
     kind: 'duration',
@@ -201,7 +241,8 @@ export const settings = {
     default: 512 * MIB,
     min: MIB,
     max: 1024 * GIB,
-    meaning: 'What may wait to be sent to all sessions together.',
+    meaning:
+      'What may wait to be sent to all sessions together. Answers over HTTP may hold half of it, bodies a quarter.',
     reason: '10,000 full outboxes of 1 MiB would be 10 GB.',
   },
   'limits.ringBytesTotal': {

@@ -92,6 +92,8 @@ describe('what is wrong', () => {
   const table: readonly [Parameters<typeof mergeConfig>[0], RegExp][] = [
     [{ environment: { TIDEWAY_PORT: '74oo' } }, /^TIDEWAY_PORT: "74oo" is not allowed; a port from 0 to 65535 is/],
     [{ flags: { port: '-1' } }, /^--port: "-1" is not allowed/],
+    [{ flags: { 'ping-ms': '0s' } }, /^--ping-ms: 0s is not allowed; a duration in milliseconds from 1 s/],
+    [{ environment: { TIDEWAY_PORT: '70_000' } }, /^TIDEWAY_PORT: 70_000 is not allowed; a port/],
     [{ flags: { 'ping-ms': '25 parsecs' } }, /^--ping-ms: "25 parsecs" is not allowed; a duration/],
     [{ environment: { TIDEWAY_FAULTS: 'perhaps' } }, /^TIDEWAY_FAULTS: "perhaps" is not allowed; true or false is/],
     [

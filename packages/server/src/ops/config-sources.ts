@@ -3,6 +3,7 @@
  * that `createServer` takes, and remembers the origin of each for `tideway config print`.
  */
 import type { ServerOptions } from './config.ts';
+import { shownLogAddress } from '../log/registry.ts';
 import { isObject, valueAt } from './config-objects.ts';
 import { environmentName, flagName, type Setting, type SettingKey, settingKeys, settings } from './config-schema.ts';
 import { checkValue, ConfigError, parseValue, type Problem, show, showNumber, suggest } from './config-values.ts';
@@ -24,6 +25,9 @@ const OTHER_VARIABLES = [
   'TIDEWAY_SECRET',
   'TIDEWAY_CONFIG',
   'TIDEWAY_FAULT_CLOCK_FILE',
+  'TIDEWAY_WORKER',
+  'TIDEWAY_BRIDGE_FROM',
+  'TIDEWAY_BRIDGE_TO',
 ];
 
 /**
@@ -68,7 +72,7 @@ export function mergeConfig(sources: {
   ): void {
     const value =
       typeof given === 'boolean' ? given : parseValue(setting, typeof given === 'string' ? given : given.join(','));
-    const problem = checkValue(origin, setting, value);
+    const problem = checkValue(origin, setting, value, given);
     if (problem !== undefined) problems.push(problem);
     put(options, key, value);
     origins.set(key, origin);
@@ -135,6 +139,7 @@ function describeValue(setting: Setting, value: unknown): string {
   if (value === undefined) return '(not set)';
   if (setting.secret === true) return '(set, not shown)';
   if (typeof value === 'number' && 'min' in setting) return showNumber(setting.kind, value);
-  if (typeof value === 'string') return value;
+  // Of all texts the log's address alone may carry credentials.
+  if (typeof value === 'string') return shownLogAddress(value);
   return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'function' ? '(a function)' : inner));
 }

@@ -2,7 +2,8 @@
  * Reads and checks one value of one setting. A message says which key, which value, and what is allowed; the value of a
  * secret is never shown.
  */
-import type { Setting } from './config-schema.ts';
+import { isIP } from 'node:net';
+import type { Setting, TextForm } from './config-schema.ts';
 
 /** What is wrong with one key. */
 export interface Problem {
@@ -78,11 +79,16 @@ function withUnit(text: string, units: Readonly<Record<string, number>>): number
   return Number(match[1]) * (units[unit] as number);
 }
 
-/** Says what is wrong with a value; `undefined` when it is right. */
-export function checkValue(key: string, setting: Setting, value: unknown): Problem | undefined {
+/**
+ * Says what is wrong with a value; `undefined` when it is right.
+ *
+ * @param typed what the value was read from: it is shown as it stands there
+ */
+export function checkValue(key: string, setting: Setting, value: unknown, typed?: unknown): Problem | undefined {
   const allowed = whatIsAllowed(setting, value);
   if (allowed === undefined) return undefined;
-  const got = setting.secret === true ? 'the value given (not shown)' : show(value);
+  const shown = typeof value === 'number' && typeof typed === 'string' ? cut(typed.trim()) : show(value);
+  const got = setting.secret === true ? 'the value given (not shown)' : shown;
   return { key, message: `${key}: ${got} is not allowed; ${allowed}` };
 }
 
@@ -162,7 +168,9 @@ function inUnits(value: number, units: readonly (readonly [string, number])[]): 
 const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^/?#@*\s]+$/i;
 const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)$/i;
 
-function formOf(form: 'origin' | 'host', text: string): string | undefined {
+function formOf(form: TextForm, text: string): string | undefined {
+  if (form === 'network')
+    return isNetwork(text) ? undefined : 'addresses and networks, such as 10.0.0.7, 10.0.0.0/8 or fd00::/8, are';
   if (text === '*') return undefined;
   if (form === 'host')
     return HOST.test(text) ? undefined : 'names without scheme and port, such as chat.example.com, or * are';
@@ -174,10 +182,21 @@ function formOf(form: 'origin' | 'host', text: string): string | undefined {
     : 'origins as a browser sends them, such as https://app.example.com or http://localhost:5173, or * are';
 }
 
+/** An address, or a network as `address/bits`. */
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...more] = text.split('/');
+  if (isIP(address) === 0 || more.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (isIP(address) === 4 ? 32 : 128));
+}
+
 /** A value in a message: short, and never a line of its own. */
 export function show(value: unknown): string {
   if (typeof value === 'function') return 'a function';
-  const text = JSON.stringify(value) ?? String(value);
+  // JSON has no word for NaN and Infinity.
+  return cut(typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value)));
+}
+
+function cut(text: string): string {
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 

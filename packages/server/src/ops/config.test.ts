@@ -131,7 +131,7 @@ describe('where things are kept', () => {
     [{ data: './b' }, './b', './b'],
     [{ log: 'memory:' }, 'memory:', undefined],
     [{ log: 'memory:', data: './b' }, 'memory:', './b'],
-    [{ log: 'redis://localhost' }, 'redis://localhost', './tideway-data'],
+    [{ log: 'nats://localhost/x' }, 'nats://localhost/x', './tideway-data'],
     [{ log: String.raw`C:\data` }, String.raw`C:\data`, String.raw`C:\data`],
   ];
   for (const [options, log, data] of table) {
@@ -151,7 +151,7 @@ describe('what is wrong', () => {
     [{ port: '7400' }, /^port: "7400" is not allowed/],
     [{ host: '' }, /^host: "" is not allowed; a text is/],
     [{ pingMs: 999 }, /^pingMs: 999 is not allowed; a duration in milliseconds from 1 s to 1 h is/],
-    [{ pingMs: Number.NaN }, /^pingMs: null is not allowed/],
+    [{ pingMs: Number.NaN }, /^pingMs: NaN is not allowed/],
     [
       { limits: { recordBytes: 17 * 1024 * 1024 } },
       /^limits\.recordBytes: 17825792 is not allowed; a size from 1 KiB to 16 MiB is/,
@@ -179,6 +179,7 @@ describe('what is wrong', () => {
       /^auth\.jwt\.algorithms: \["none"\] is not allowed; a list of HS256, RS256, ES256, EdDSA is/,
     ],
     [{ auth: { session: 'cookie' } }, /^auth\.session: "cookie" is not allowed; a function is/],
+    [{ auth: { ticketSecret: 'too short' } }, /^auth\.ticketSecret: has 9 bytes; at least 32 are needed/],
     [{ logger: console }, /^logger: .* a function that takes a line is/],
     [{ namespaces: [] }, /^namespaces: \[\] is not allowed; an object/],
     [{ namespaces: { Chat: {} } }, /^namespaces\.Chat: "Chat" is no namespace; 1–32 of a–z/],

@@ -4,7 +4,10 @@
  */
 import type { Contract } from '@tideway/protocol';
 import type { AuthOptions } from '../auth/authenticator.ts';
+import type { BridgeOptions, ResolvedBridge } from '../bridge/bridge-options.ts';
 import { type Env, nodeEnv } from '../env.ts';
+import { isOnBroker, parseLogAddress } from '../log/registry.ts';
+import { resolveBridges } from './config-bridges.ts';
 import {
   developmentPolicy,
   type NamespaceOptions,
@@ -27,15 +30,21 @@ export interface ServerOptions {
   readonly data?: string | undefined;
   readonly host?: string | undefined;
   readonly port?: number | undefined;
+  /** For `tideway serve` and `tideway dev`: a program that makes its server itself cannot be started once more. */
+  readonly workers?: number | undefined;
   readonly auth?: AuthOptions | undefined;
   readonly namespaces?: Readonly<Record<string, NamespaceOptions>> | undefined;
+  /** What `tideway bridge` moves between brokers and channels, by name; a server takes no part in it. */
+  readonly bridges?: Readonly<Record<string, BridgeOptions>> | undefined;
   readonly origins?: readonly string[] | undefined;
   readonly hosts?: readonly string[] | undefined;
+  readonly trustedProxies?: readonly string[] | undefined;
   /** Paths of PEM files. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   readonly limits?: Partial<ServerLimits> | undefined;
   readonly pingMs?: number | undefined;
   readonly helloMs?: number | undefined;
+  readonly noticeMs?: number | undefined;
   readonly drainMs?: number | undefined;
   readonly logLevel?: LogLevel | undefined;
   readonly logFormat?: LogFormat | undefined;
@@ -68,16 +77,20 @@ export interface ResolvedConfig {
   readonly data: string | undefined;
   readonly host: string;
   readonly port: number;
+  readonly workers: number;
   readonly auth: AuthOptions;
   readonly namespaces: Readonly<Record<string, NamespacePolicy>>;
   /** The policy of namespaces that are not listed; absent: they are unknown. */
   readonly otherwise: NamespacePolicy | undefined;
+  readonly bridges: readonly ResolvedBridge[];
   readonly origins: readonly string[];
   readonly hosts: readonly string[];
+  readonly trustedProxies: readonly string[];
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly limits: ServerLimits;
   readonly pingMs: number;
   readonly helloMs: number;
+  readonly noticeMs: number;
   readonly drainMs: number;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
@@ -101,6 +114,7 @@ export function resolveConfig(options: ServerOptions = {}): ResolvedConfig {
   const v = settingValues(options, problems);
   const { development } = v;
   const namespaces = resolveNamespaces(v.namespaces, { recordBytes: v['limits.recordBytes'], development }, problems);
+  const bridges = resolveBridges(v.bridges, problems);
   checkTogether(options, v, namespaces, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   const cert = v['tls.cert'];
@@ -110,11 +124,14 @@ export function resolveConfig(options: ServerOptions = {}): ResolvedConfig {
     ...placesOf(options, v),
     host: v.host,
     port: v.port,
+    workers: v.workers,
     auth: options.auth ?? {},
     namespaces,
     otherwise: development ? developmentPolicy(v['limits.recordBytes']) : undefined,
+    bridges,
     origins: v.origins,
     hosts: v.hosts,
+    trustedProxies: v.trustedProxies,
     tls: cert !== undefined && key !== undefined ? { cert, key } : undefined,
     limits: {
       recordBytes: v['limits.recordBytes'],
@@ -130,6 +147,7 @@ export function resolveConfig(options: ServerOptions = {}): ResolvedConfig {
     },
     pingMs: v.pingMs,
     helloMs: v.helloMs,
+    noticeMs: v.noticeMs,
     drainMs: v.drainMs,
     // `checkValue` has seen to it that these are among the choices of the table, which are these types.
     logLevel: v.logLevel as LogLevel,
@@ -205,6 +223,16 @@ function refuseUnknownKeys(options: ServerOptions, problems: Problem[]): void {
   }
 }
 
+/** True for a log of several nodes. */
+function isShared(log: string | undefined, wrong: (message: string) => void): boolean {
+  try {
+    return log !== undefined && isOnBroker(parseLogAddress(log));
+  } catch (error) {
+    wrong((error as Error).message);
+    return false;
+  }
+}
+
 /** What is right by itself and wrong together. */
 function checkTogether(
   options: ServerOptions,
@@ -223,11 +251,32 @@ function checkTogether(
       `${v['limits.outboxBytes']} is more than limits.outboxBytesTotal, ${v['limits.outboxBytesTotal']}`,
     );
   }
+  const { 'auth.ticketSecret': ticketSecret } = v;
+  if (ticketSecret !== undefined && Buffer.byteLength(ticketSecret) < 32) {
+    wrong('auth.ticketSecret', `has ${Buffer.byteLength(ticketSecret)} bytes; at least 32 are needed`);
+  }
   if (options.auth?.session !== undefined && typeof options.auth.session !== 'function') {
     wrong('auth.session', `${show(options.auth.session)} is not allowed; a function is`);
   }
   if (options.logger !== undefined && typeof options.logger !== 'function') {
     wrong('logger', `${show(options.logger)} is not allowed; a function that takes a line is`);
+  }
+  if (v.workers > 0 && v.faults) {
+    wrong('workers', `${v.workers} is not allowed with faults, which a client asks for on the process it has reached`);
+  }
+  if (isShared(v.log, (message) => wrong('log', message))) {
+    if (v.workers > 0) {
+      const instead = 'start several nodes instead, each on a port of its own, behind a load balancer';
+      wrong('workers', `${v.workers} is not allowed with a broker's log; ${instead}`);
+    }
+    for (const [name, policy] of Object.entries(namespaces)) {
+      if (policy.durable || name.startsWith('$')) continue;
+      // Memory of one node is not what "any node" means.
+      wrong(
+        'namespaces',
+        `namespaces.${name}.durable: false keeps records in one node's memory; a broker's log has many`,
+      );
+    }
   }
   if (v.development) return;
   for (const pattern of Object.keys(options.contract ?? {})) {

@@ -102,6 +102,38 @@ describe('lines that repeat', () => {
     );
   });
 
+  test('lead by their ref to a line about the same thing: same code, same op or path', () => {
+    const { logger, lines } = kept();
+    for (let n = 0; n < 25; n++) {
+      for (const about of [{ op: 'append' }, { op: 'subscribe' }, { path: '/v1/records' }, { path: '/v1/batch' }]) {
+        for (const code of ['bad_frame', 'forbidden']) {
+          const ref = logger.refer('request.refused', { ...about, code, remoteAddress: '10.0.0.1' });
+          const line = lines.findLast((one) => one.ref === ref) as LogLine;
+          assert.deepEqual(
+            { code: line.code, op: line.op, path: line.path },
+            { code, op: undefined, path: undefined, ...about },
+          );
+        }
+      }
+    }
+    const before = lines.length;
+    logger.flush();
+    assert.equal(lines.length, before + 8);
+    for (const { ref, repeated } of lines.slice(before)) {
+      assert.equal(repeated, 5);
+      assert.ok(lines.slice(0, before).some((one) => one.ref === ref));
+    }
+  });
+
+  test('of one address hide nothing of another, nor do paths that do not exist make kinds without end', () => {
+    const { logger, lines } = kept();
+    for (let n = 0; n < 1_000; n++)
+      logger.refer('request.refused', { code: 'not_found', path: `/${n}`, remoteAddress: '10.0.0.1' });
+    assert.equal(lines.length, 20);
+    logger.refer('request.refused', { code: 'not_found', path: '/mine', remoteAddress: '10.0.0.2' });
+    assert.equal(lines.at(-1)?.path, '/mine');
+  });
+
   test('are counted whatever their mix, none lost: written and repeated add up', () => {
     fc.assert(
       fc.property(

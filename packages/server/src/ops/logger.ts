@@ -10,6 +10,8 @@ export interface LogFields {
   readonly session?: string | undefined;
   readonly user?: string | undefined;
   readonly keyName?: string | undefined;
+  /** Another node's id. */
+  readonly node?: string | undefined;
   readonly namespace?: string | undefined;
   readonly channel?: string | undefined;
   readonly cursor?: string | undefined;
@@ -23,11 +25,17 @@ export interface LogFields {
   readonly path?: string | undefined;
   readonly message?: string | undefined;
   readonly stack?: string | undefined;
+  /** Of the log, where only some take no records. */
+  readonly partitionsDown?: readonly number[] | undefined;
   readonly durationMs?: number | undefined;
   readonly count?: number | undefined;
   readonly bytes?: number | undefined;
   readonly port?: number | undefined;
   readonly version?: string | undefined;
+  /** Which worker it is about, or whose line it is. */
+  readonly worker?: number | undefined;
+  /** Of a process. */
+  readonly pid?: number | undefined;
 }
 
 export interface LogLine extends LogFields {
@@ -43,8 +51,9 @@ export interface LogLine extends LogFields {
 export interface Logger {
   log(event: LogEvent, fields?: LogFields): void;
   /**
-   * Logs what an error frame or answer tells its client, and returns the `ref` to tell. When lines like it are being
-   * counted instead of written, the ref is that of the last one written: a ref is always found in the log.
+   * Logs what an error frame or answer tells its client, and returns the `ref` to tell. When lines like it (of the same
+   * party, with the same event, code, op and path) are counted instead of written, the ref is that of the last one written,
+   * which also the line that says how many bears: a ref always leads to a line about the same thing (WS-4).
    */
   refer(event: LogEvent, fields?: LogFields): string;
   /** Writes what was counted. Call before the process ends. */
@@ -62,7 +71,7 @@ const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 /** Lines of one kind in one window, before they are counted instead. */
 const LINES_MAX = 20;
 const WINDOW_MS = 10_000;
-/** Kinds of lines that are told apart in one window; beyond it they are counted together by event. */
+/** Kinds of lines that are told apart in one window; beyond it those of new parties are counted together. */
 const KINDS_MAX = 10_000;
 
 interface Kind {
@@ -112,12 +121,13 @@ export function createLogger(options: LoggerOptions): Logger {
         flush();
       });
     }
-    const { session, code } = fields;
     const isFull = kinds.size >= KINDS_MAX;
-    const name = isFull ? event : `${event} ${session ?? ''} ${code ?? ''}`;
+    const alike = alikeness(fields);
+    const party = partyOf(fields);
+    const name = [event, ...Object.values(alike), ...(isFull ? [] : Object.values(party))].join(' ');
     let kind = kinds.get(name);
     if (kind === undefined) {
-      kind = { event, fields: isFull ? {} : { session, code }, written: 0, repeated: 0, ref: undefined };
+      kind = { event, fields: isFull ? alike : { ...party, ...alike }, written: 0, repeated: 0, ref: undefined };
       kinds.set(name, kind);
     }
     return kind;
@@ -145,6 +155,16 @@ export function createLogger(options: LoggerOptions): Logger {
   };
 }
 
+/** Whoever floods hides his own lines only: a session, or an address where there is none. */
+function partyOf({ session, remoteAddress }: LogFields): LogFields {
+  return session === undefined ? { remoteAddress } : { session };
+}
+
+/** What lines that stand for each other have in common; all values are known in advance, save paths that do not exist. */
+function alikeness({ code, op, path }: LogFields): LogFields {
+  return { code, op, path: code === 'not_found' ? undefined : path };
+}
+
 /** A logger that writes nothing; its refs are real. */
 export function createSilentLogger(env: Env): Logger {
   return createLogger({ env, write: () => {}, level: 'error' });
@@ -155,9 +175,9 @@ const SECRETS =
   /eyJ[\w-]*\.[\w-]+(?:\.[\w-]*)?|tw_key_[\w-]+|\bBearer\s+\S+|[\w-]{40,}\.[\w-]{40,}|([?&](?:ticket|token|access_token)=)[^&\s"]+/gi;
 
 function redacted(fields: LogFields): LogFields {
-  const clean: Record<string, string | number> = {};
+  const clean: Record<string, string | number | readonly number[]> = {};
   for (const [name, value] of Object.entries(fields)) {
-    if (typeof value === 'number') clean[name] = value;
+    if (typeof value === 'number' || Array.isArray(value)) clean[name] = value;
     else if (typeof value === 'string') clean[name] = value.slice(0, 4096).replaceAll(SECRETS, '$1[redacted]');
   }
   return clean;

@@ -2,8 +2,9 @@
  * What the process itself is doing: CPU, memory, descriptors, event loop. Read at a scrape; costs nothing in between but
  * the loop's own histogram, which Node keeps natively.
  */
-import { readdirSync, statfsSync } from 'node:fs';
+import { statfsSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { countDescriptors } from './descriptors.ts';
 import type { Metrics } from './metrics.ts';
 
 /** How finely the event loop's delay is measured; its own timer wakes 50 times a second. */
@@ -20,11 +21,13 @@ export function watchProcess(metrics: Metrics, folder?: string): () => void {
   metrics.processStart.of().value = Math.round((Date.now() - process.uptime() * 1000) / 1000);
   metrics.onScrape(() => {
     const { user, system } = process.cpuUsage();
+    const { open, max } = countDescriptors();
     const { rss, heapUsed, external } = memoryUsage();
     metrics.processCpu.of().value = (user + system) / 1e6;
     metrics.processMemory.of().value = rss;
-    metrics.processFds.of().value = openDescriptors();
-    if (folder !== undefined) metrics.diskFree.of().value = diskFree(folder);
+    metrics.openDescriptors.of().value = open ?? 0;
+    metrics.maxDescriptors.of().value = max ?? 0;
+    if (folder !== undefined) metrics.diskFree.of().value = diskFreeBytes(folder);
     metrics.heapUsed.of().value = heapUsed;
     metrics.externalMemory.of().value = external;
     metrics.eventLoopLag.of('0.5').value = lagSeconds(loop.percentile(50));
@@ -49,19 +52,12 @@ function memoryUsage(): Pick<NodeJS.MemoryUsage, 'rss' | 'heapUsed' | 'external'
   }
 }
 
-function diskFree(folder: string): number {
+/** `NaN` where it cannot be found out. */
+export function diskFreeBytes(folder: string): number {
   try {
     const { bavail, bsize } = statfsSync(folder);
     return bavail * bsize;
   } catch {
     return Number.NaN;
-  }
-}
-
-function openDescriptors(): number {
-  try {
-    return readdirSync('/proc/self/fd').length;
-  } catch {
-    return 0;
   }
 }

@@ -1,9 +1,18 @@
 /**
  * The one table of metrics: what `/metrics` shows, and docs/reference/metrics.md. Labels have few values, all known in
- * advance: namespaces come from the configuration, codes from the protocol; never a channel, never a user.
+ * advance: namespaces come from the configuration, partitions from the log, codes from the protocol; never a channel,
+ * never a user.
  */
 
-export type MetricLabel = 'namespace' | 'transport' | 'code' | 'result' | 'quantile' | 'version';
+export type MetricLabel =
+  | 'namespace'
+  | 'transport'
+  | 'code'
+  | 'result'
+  | 'limit'
+  | 'quantile'
+  | 'version'
+  | 'partition';
 
 interface MetricBase {
   /** With prefix and unit; counters end in `_total`. */
@@ -16,6 +25,8 @@ export type Metric =
   | (MetricBase & { readonly type: 'counter' | 'gauge' })
   | (MetricBase & { readonly type: 'histogram'; readonly buckets: readonly number[] });
 
+/** One record to what fits a batch of the log. */
+const RECORDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000] as const;
 /** Half a millisecond to ten seconds. */
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
@@ -28,7 +39,31 @@ export const metricTable = {
   },
   nodeReady: { name: 'tideway_node_ready', type: 'gauge', labels: [], help: '1 while the node takes sessions.' },
   nodeDraining: { name: 'tideway_node_draining', type: 'gauge', labels: [], help: '1 while the node is stopping.' },
-  logUp: { name: 'tideway_log_up', type: 'gauge', labels: [], help: '1 while the log takes records.' },
+  nodes: { name: 'tideway_nodes', type: 'gauge', labels: [], help: 'Nodes on this log, this one included.' },
+  toFill: {
+    name: 'tideway_view_to_fill',
+    type: 'gauge',
+    labels: [],
+    help: 'Positions of the log that are still to be read before every place is answered; 0 once the view is filled.',
+  },
+  logUp: {
+    name: 'tideway_log_up',
+    type: 'gauge',
+    labels: [],
+    help: '1 while the log takes records in all partitions.',
+  },
+  partitionUp: {
+    name: 'tideway_log_partition_up',
+    type: 'gauge',
+    labels: ['partition'],
+    help: '1 while this partition of the log takes records.',
+  },
+  logDown: {
+    name: 'tideway_log_down_total',
+    type: 'counter',
+    labels: [],
+    help: 'How often the log, or a part of it, stopped taking records.',
+  },
   sessions: { name: 'tideway_sessions', type: 'gauge', labels: ['transport'], help: 'Sessions that are open now.' },
   subscriptions: { name: 'tideway_subscriptions', type: 'gauge', labels: [], help: 'Subscriptions that are open now.' },
   channels: { name: 'tideway_channels', type: 'gauge', labels: [], help: 'Channels that somebody follows now.' },
@@ -56,6 +91,12 @@ export const metricTable = {
     type: 'counter',
     labels: [],
     help: 'Tokens refreshed while connected.',
+  },
+  connectionsRefused: {
+    name: 'tideway_connections_refused_total',
+    type: 'counter',
+    labels: [],
+    help: 'Connections turned away so that file descriptors are left for what is open.',
   },
   framesReceived: {
     name: 'tideway_frames_received_total',
@@ -95,11 +136,32 @@ export const metricTable = {
     buckets: SECONDS,
     help: 'From queueing a record to its durable acknowledgement.',
   },
+  commitSeconds: {
+    name: 'tideway_log_commit_seconds',
+    type: 'histogram',
+    labels: [],
+    buckets: SECONDS,
+    help: 'One write of the log, with its sync: how fast the disk is.',
+  },
+  batchRecords: {
+    name: 'tideway_log_batch_records',
+    type: 'histogram',
+    labels: [],
+    buckets: RECORDS,
+    help: 'Records that one write of the log carried.',
+  },
   appendsInFlight: {
     name: 'tideway_appends_in_flight',
     type: 'gauge',
     labels: [],
     help: 'Appends that have no answer yet.',
+  },
+  deliverySeconds: {
+    name: 'tideway_delivery_seconds',
+    type: 'histogram',
+    labels: ['namespace'],
+    buckets: SECONDS,
+    help: 'From the first record of a tick that was applied to the writes to the sockets, once per channel and tick.',
   },
   recordsDelivered: {
     name: 'tideway_records_delivered_total',
@@ -122,8 +184,28 @@ export const metricTable = {
   resumes: {
     name: 'tideway_resumes_total',
     type: 'counter',
-    labels: ['result'],
+    labels: ['namespace', 'result'],
     help: 'Places taken up again: `resumed`, or why not (`trimmed`, `diverged`, `epoch`).',
+  },
+  catchUpSeconds: {
+    name: 'tideway_catch_up_seconds',
+    type: 'histogram',
+    labels: ['namespace'],
+    buckets: SECONDS,
+    help: 'Subscriptions that had to read on, at their start or because they fell behind: how long until they were live.',
+  },
+  historySeconds: {
+    name: 'tideway_history_seconds',
+    type: 'histogram',
+    labels: ['namespace'],
+    buckets: SECONDS,
+    help: 'Reading a page of history; without the time a long read waits.',
+  },
+  recordsTrimmed: {
+    name: 'tideway_records_trimmed_total',
+    type: 'counter',
+    labels: ['namespace'],
+    help: 'Records that retention let go of.',
   },
   ridWindow: {
     name: 'tideway_rid_window_seconds',
@@ -149,6 +231,12 @@ export const metricTable = {
     labels: [],
     help: 'Bytes that wait to be sent, all sessions together.',
   },
+  httpBytes: {
+    name: 'tideway_http_bytes',
+    type: 'gauge',
+    labels: [],
+    help: 'Bytes of HTTP answers that were not taken yet, and of bodies without an answer.',
+  },
   outboxBehind: {
     name: 'tideway_outbox_paused_sessions',
     type: 'gauge',
@@ -166,6 +254,12 @@ export const metricTable = {
     type: 'gauge',
     labels: [],
     help: 'Bytes of the newest records kept in memory.',
+  },
+  limitHits: {
+    name: 'tideway_limit_hits_total',
+    type: 'counter',
+    labels: ['limit'],
+    help: 'How often somebody ran into a limit.',
   },
   errors: {
     name: 'tideway_errors_total',
@@ -204,11 +298,17 @@ export const metricTable = {
     labels: [],
     help: 'Resident memory of the process.',
   },
-  processFds: {
+  openDescriptors: {
     name: 'process_open_fds',
     type: 'gauge',
     labels: [],
-    help: 'Open file descriptors (Linux; elsewhere 0).',
+    help: 'Open file descriptors (0 on Windows).',
+  },
+  maxDescriptors: {
+    name: 'process_max_fds',
+    type: 'gauge',
+    labels: [],
+    help: 'File descriptors that the process may have open (0 on Windows).',
   },
   heapUsed: { name: 'nodejs_heap_size_used_bytes', type: 'gauge', labels: [], help: 'JavaScript heap in use.' },
   externalMemory: {

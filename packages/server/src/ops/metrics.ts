@@ -116,6 +116,8 @@ function labelText(metric: Metric, values: readonly string[]): string {
 }
 
 function escapeLabel(text: string): string {
+  // Nearly every label is one word, and a session's life counts a dozen of them.
+  if (!/[\\\n"]/.test(text)) return text;
   return text
     .replaceAll('\\', String.raw`\\`)
     .replaceAll('\n', String.raw`\n`)

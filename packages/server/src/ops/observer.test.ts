@@ -5,10 +5,13 @@ import { TidewayError } from '@tideway/protocol';
 import { createHeldEnv } from '../auth/testing/held-env.ts';
 import { HubFigures } from '../hub/figures.ts';
 import type { Hub } from '../hub/hub.ts';
+import { limitNames } from '../hub/measures.ts';
 import type { Session } from '../hub/session.ts';
-import type { PhysicalRecord } from '../log/log.ts';
+import { StoreError } from '../view/store.ts';
 import { createHealth } from './health.ts';
 import { createLogger, type LogLine } from './logger.ts';
+import { watchHub } from './metrics-hub.ts';
+import { createNamespaceMetrics } from './metrics-namespaces.ts';
 import { watchProcess } from './metrics-process.ts';
 import { metricKeys, metricTable } from './metrics-table.ts';
 import { createMetrics } from './metrics.ts';
@@ -30,14 +33,10 @@ function hubWith(figures: HubFigures): Hub {
     subscriptions: 3,
     channels: 2,
     appendsInFlight: 1,
-    outboxBytes: 10,
+    budget: { outboxBytes: 10, answerBytes: 5, bodyBytes: 6 },
     ringBytes: 20,
     ridWindowMs: () => 60_000,
   } as unknown as Hub;
-}
-
-function record(channel: string): PhysicalRecord {
-  return { channel, kind: 'data', encoding: 'json', payload: Buffer.from('"secret payload"') };
 }
 
 function observed() {
@@ -45,8 +44,8 @@ function observed() {
   const lines: LogLine[] = [];
   const logger = createLogger({ env, level: 'debug', write: (line) => void lines.push(line) });
   const metrics = createMetrics(['chat']);
-  const observer = createObserver({ env, logger, metrics, namespaces: ['chat'] });
-  return { env, lines, metrics, observer };
+  const observer = createObserver({ env, logger, metrics });
+  return { env, lines, metrics, observer, measures: createNamespaceMetrics(metrics, ['chat']) };
 }
 
 describe('what a client was refused', () => {
@@ -80,9 +79,9 @@ describe('what a client was refused', () => {
     observer.refused(session, { code: 'bad_frame', message: '' }, 'unknown', undefined);
     observer.refused(session, { code: 'unconfirmed', message: '' }, 'append', 'chat:1');
     observer.refused(session, { code: 'internal', message: '' }, 'append', 'chat:1');
-    observer.requestRefused({ code: 'token_expired', message: '' }, '/v1/records');
-    observer.requestRefused({ code: 'not_found', message: '' }, '/x');
-    observer.requestRefused({ code: 'internal', message: 'a fault' }, '/x', new Error('the cause'));
+    observer.requestRefused({ code: 'token_expired', message: '' }, { path: '/v1/records' });
+    observer.requestRefused({ code: 'not_found', message: '' }, { path: '/x' });
+    observer.requestRefused({ code: 'internal', message: 'a fault' }, { path: '/x', cause: new Error('the cause') });
     assert.deepEqual(
       lines.map(({ event }) => event),
       [
@@ -97,6 +96,14 @@ describe('what a client was refused', () => {
     );
     assert.match(lines.at(-1)?.message ?? '', /a fault: the cause/);
     assert.match(lines.at(-1)?.stack ?? '', /observer\.test/);
+  });
+
+  test('says why once, without a stack, also where it was thrown', () => {
+    const { lines, observer } = observed();
+    const refusal = new TidewayError('token_expired', 'the token has expired');
+    observer.requestRefused({ code: refusal.code, message: refusal.message }, { path: '/v1/records', cause: refusal });
+    assert.equal(lines[0]?.message, 'the token has expired');
+    assert.equal(lines[0]?.stack, undefined);
   });
 });
 
@@ -122,19 +129,35 @@ describe('finding out who somebody is', () => {
     assert.deepEqual(
       lines.map(({ event, message }) => [event, message]),
       [
-        ['callback.failed', 'no database'],
-        ['request.failed', 'a bug'],
+        ['callback.failed', 'x: no database'],
+        ['fault.caught', 'a bug'],
       ],
     );
   });
 });
 
+test('trouble of the view says once what happened; only what nobody foresaw has a stack', () => {
+  const { lines, observer } = observed();
+  const message = 'the view could not tidy up a channel: x';
+  observer.viewTrouble({ event: 'upkeep_failed', message, error: new StoreError('failed', 'x') });
+  observer.viewTrouble({ event: 'upkeep_failed', message, error: new TypeError('x') });
+  observer.viewTrouble({ event: 'view_rebuilt', message });
+  assert.deepEqual(
+    lines.map((line) => [line.event, line.message, line.stack !== undefined]),
+    [
+      ['view.upkeep_failed', message, false],
+      ['view.upkeep_failed', message, true],
+      ['view.rebuilt', message, false],
+    ],
+  );
+});
+
 test('appends are counted by namespace and result, and those stored are timed', () => {
-  const { metrics, observer } = observed();
-  observer.appended(record('chat:1'), { state: 'ok', cursor: 'c', duplicate: false }, 2);
-  observer.appended(record('chat:1'), { state: 'ok', cursor: 'c', duplicate: true }, 2);
-  observer.appended(record('chat:2'), { state: 'error', code: 'not_durable', message: 'disk full' }, 2);
-  observer.appended(record('invented:1'), { state: 'ok', cursor: 'c', duplicate: false }, 2);
+  const { metrics, measures } = observed();
+  measures.onAppended('chat:1', { state: 'ok', cursor: 'c', duplicate: false }, 2);
+  measures.onAppended('chat:1', { state: 'ok', cursor: 'c', duplicate: true }, 2);
+  measures.onAppended('chat:2', { state: 'error', code: 'not_durable', message: 'disk full' }, 2);
+  measures.onAppended('invented:1', { state: 'ok', cursor: 'c', duplicate: false }, 2);
   assert.equal(metrics.appends.of('chat', 'stored').value, 1);
   assert.equal(metrics.appends.of('chat', 'duplicate').value, 1);
   assert.equal(metrics.appends.of('chat', 'not_durable').value, 1);
@@ -142,15 +165,38 @@ test('appends are counted by namespace and result, and those stored are timed', 
   assert.equal(metrics.appendSeconds.of('chat').count, 2);
 });
 
+test('what is told by channel makes no series of its own, however many names there are', () => {
+  const { metrics, measures } = observed();
+  for (let n = 0; n < 2_000; n++) {
+    const channel = `invented-${n}:1`;
+    measures.onAppended(channel, { state: 'error', code: 'invalid', message: '' }, 1);
+    measures.onDelivered(channel, 1);
+    measures.onCaughtUp(channel, 1);
+    measures.onPageRead(channel, 1);
+    measures.onResumed(channel, 'trimmed');
+    measures.onTrimmed(channel, 64);
+  }
+  const text = metrics.render();
+  assert.doesNotMatch(text, /invented/);
+  assert.match(text, /^tideway_delivery_seconds_count\{namespace="_other"\} 2000$/m);
+  assert.match(text, /^tideway_records_trimmed_total\{namespace="_other"\} 128000$/m);
+});
+
 test('every metric of the table is fed: none is documented but missing', () => {
-  const { metrics, observer } = observed();
+  const { metrics, observer, measures } = observed();
   const health = createHealth({ version: '1.2.3' });
   const stop = watchProcess(metrics, tmpdir());
-  observer.watch(hubWith(new HubFigures()), health);
+  watchHub(metrics, hubWith(new HubFigures()), health, () => 1);
   observer.opened(session);
   observer.closed(session, 'peer', '1006');
   observer.refused(session, { code: 'forbidden', message: '' }, 'append', 'chat:1');
-  observer.appended(record('chat:1'), { state: 'ok', cursor: 'c', duplicate: false }, 2);
+  observer.committed({ records: 3, durationMs: 1 });
+  measures.onAppended('chat:1', { state: 'ok', cursor: 'c', duplicate: false }, 2);
+  measures.onDelivered('chat:1', 1);
+  measures.onCaughtUp('chat:1', 1);
+  measures.onPageRead('chat:1', 1);
+  measures.onResumed('chat:1', 'resumed');
+  measures.onTrimmed('chat:1', 64);
   return observer
     .authenticating('websocket', async () => ({ kind: 'anonymous', roles: [] }))
     .then(() => {
@@ -167,11 +213,12 @@ test('every metric of the table is fed: none is documented but missing', () => {
 });
 
 test('every figure the hub counts is shown', () => {
-  const { metrics, observer } = observed();
+  const { metrics } = observed();
   const figures = new HubFigures();
   const names = Object.keys(figures).filter((name) => typeof figures[name as keyof HubFigures] === 'number');
   for (const [at, name] of names.entries()) Object.assign(figures, { [name]: 1_000 + at });
-  observer.watch(hubWith(figures), createHealth({ version: '1' }));
+  for (const [at, name] of limitNames.entries()) figures.limitHits[name] = 2_000 + at;
+  watchHub(metrics, hubWith(figures), createHealth({ version: '1' }), () => 1);
   const shown = new Set(
     [...parseExposition(metrics.render()).values()].flatMap(({ samples }) => samples.map(({ value }) => value)),
   );
@@ -180,4 +227,5 @@ test('every figure the hub counts is shown', () => {
   for (const [at, name] of names.entries()) {
     if (!elsewhere.includes(name)) assert.ok(shown.has(1_000 + at), `${name} is not shown`);
   }
+  for (const [at, name] of limitNames.entries()) assert.ok(shown.has(2_000 + at), `${name} is not shown`);
 });

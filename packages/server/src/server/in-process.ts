@@ -12,10 +12,9 @@ import { websocketCodec } from '../hub/codec-websocket.ts';
 import type { Commands } from '../hub/commands.ts';
 import type { Connection } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
-import type { Logger } from '../ops/logger.ts';
 import { Exchange, refusalOf, type Request } from '../transport/exchange.ts';
-import { getRecords } from '../transport/http-records.ts';
-import type { LongReads } from '../transport/long-reads.ts';
+import { getFeed } from '../transport/http-feed.ts';
+import { getRecords, type Reading } from '../transport/http-records.ts';
 import { frameLength } from '../view/frame.ts';
 
 const TEXT = 0x81;
@@ -24,12 +23,13 @@ export function createInProcessEnv(parts: {
   readonly env: Env;
   readonly hub: Hub;
   readonly commands: Commands;
-  readonly logger: Logger;
-  readonly longReads: LongReads;
+  /** Told what a handler of the application threw. */
+  readonly complain: (error: unknown) => void;
+  readonly reading: Reading;
   /** Who the application that made the server is. */
   readonly identity: Identity;
 }): ClientEnv {
-  const { env, hub, commands, logger, longReads, identity } = parts;
+  const { env, hub, commands, complain, reading, identity } = parts;
   return {
     now: () => env.now(),
     monotonicMs: () => env.monotonicMs(),
@@ -37,10 +37,9 @@ export function createInProcessEnv(parts: {
     setTimer: (delayMs, callback) => env.setTimer(delayMs, callback),
     soon: (callback) => queueMicrotask(callback),
     openSocket: (_url, _protocol, events) => openSocket(hub, commands, events),
-    fetch: (url, init) => readHistory(hub, longReads, identity, url, init),
+    fetch: (url, init) => readHistory(reading, identity, url, init),
     onWake: () => () => {},
-    complain: (error) =>
-      logger.log('callback.failed', { message: error instanceof Error ? error.message : String(error) }),
+    complain,
     baseUrl: undefined,
   };
 }
@@ -100,34 +99,44 @@ function openSocket(hub: Hub, commands: Commands, events: SocketEvents) {
 }
 
 /** The one call of the HTTP API that the SDK makes beside its socket: pages of history. */
-async function readHistory(
-  hub: Hub,
-  longReads: LongReads,
-  identity: Identity,
-  url: string,
-  init: RequestInit,
-): Promise<Response> {
+async function readHistory(reading: Reading, identity: Identity, url: string, init: RequestInit): Promise<Response> {
   const { pathname, search } = new URL(url);
+  const { answer, exchange } = exchangeInProcess(pathname + search, init.method);
+  try {
+    await getRecords(reading, exchange, identity);
+  } catch (error) {
+    exchange.fail(refusalOf(error));
+  }
+  return new Response(new Uint8Array(answer.body), { status: answer.status });
+}
+
+/**
+ * The body of the answer to a request for a feed that came in elsewhere.
+ *
+ * @throws TidewayError where it is refused
+ */
+export async function answerFeed(reading: Reading, identity: Identity, url: string): Promise<Buffer> {
+  const { answer, exchange } = exchangeInProcess(url);
+  await getFeed(reading, exchange, identity);
+  return answer.body;
+}
+
+function exchangeInProcess(url: string, method = 'GET'): { readonly answer: Answer; readonly exchange: Exchange } {
   const answer = new Answer();
   const exchange = new Exchange({
     // What the call reads of a request and does to an answer, and no more.
     request: {
-      method: init.method ?? 'GET',
-      url: pathname + search,
+      method,
+      url,
       headers: {},
       complete: true,
     } as unknown as Request,
     response: answer as unknown as ServerResponse,
     headers: {},
-    isEncrypted: false,
+    client: { remoteAddress: undefined, headers: {}, isEncrypted: false },
     refer: () => '',
   });
-  try {
-    await getRecords(hub, longReads, exchange, identity);
-  } catch (error) {
-    exchange.fail(refusalOf(error));
-  }
-  return new Response(new Uint8Array(answer.body), { status: answer.status });
+  return { answer, exchange };
 }
 
 /** Takes an answer instead of sending it. */

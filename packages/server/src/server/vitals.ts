@@ -8,20 +8,32 @@ import type { Health } from '../ops/health.ts';
 const CHANNEL = '$system:vitals';
 const PERIOD_MS = 1_000;
 
-/** Appends a record a second while anybody follows the channel or the namespace keeps it; returns what stops it. */
-export function startVitals(parts: {
-  readonly env: Env;
-  readonly hub: Hub;
-  readonly policy: Policy;
-  readonly health: Health;
-}): () => void {
-  const { env, hub, policy, health } = parts;
-  if (policy.rules(CHANNEL) === undefined) return () => {};
+/** What a process does, rates over the time since they were taken last. */
+export interface Figures {
+  readonly sessions: number;
+  readonly subscriptions: number;
+  readonly deliveriesPerS: number;
+  readonly signalsPerS: number;
+  readonly framesReceivedPerS: number;
+  readonly bytesSentPerS: number;
+  readonly socketWritesPerS: number;
+  readonly rssBytes: number | null;
+  readonly cpu: number;
+  readonly eventLoopLagMs: number;
+  readonly outboxBytes: number;
+  readonly ringBytes: number;
+}
+
+/** Takes the figures of this process. */
+export interface FigureTaker {
+  take(): Figures & { readonly appendsPerS: number; readonly commitMs: number | null };
+  stop(): void;
+}
+
+export function createFigures(env: Env, hub: Hub): FigureTaker {
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
-  const startedMs = env.monotonicMs();
   let before = sample();
-  let cancel = env.setTimer(PERIOD_MS, tell);
 
   function sample() {
     const { figures } = hub;
@@ -40,42 +52,113 @@ export function startVitals(parts: {
     };
   }
 
+  return {
+    take() {
+      const now = sample();
+      const seconds = Math.max(0.001, (now.atMs - before.atMs) / 1_000);
+      const rate = (name: 'applied' | 'delivered' | 'bytesSent' | 'writes' | 'signals' | 'received'): number =>
+        round((now[name] - before[name]) / seconds);
+      const commits = now.commits - before.commits;
+      const taken = {
+        sessions: hub.sessions.size,
+        subscriptions: hub.subscriptions,
+        appendsPerS: rate('applied'),
+        deliveriesPerS: rate('delivered'),
+        signalsPerS: rate('signals'),
+        framesReceivedPerS: rate('received'),
+        bytesSentPerS: rate('bytesSent'),
+        socketWritesPerS: rate('writes'),
+        rssBytes: residentBytes(),
+        cpu: round((now.cpuMs - before.cpuMs) / 10 / seconds),
+        eventLoopLagMs: round(delay.percentile(99) / 1e6),
+        commitMs: commits === 0 ? null : round((now.commitMs - before.commitMs) / commits),
+        outboxBytes: hub.budget.outboxBytes,
+        ringBytes: hub.ringBytes,
+      };
+      delay.reset();
+      before = now;
+      return taken;
+    },
+    stop: () => delay.disable(),
+  };
+}
+
+/**
+ * Appends a record a second while anybody follows the channel or the namespace keeps it; returns what stops it.
+ *
+ * @param parts.workers the newest figures of each worker, where clients are theirs: then theirs count, with the CPU and
+ *   the memory of all
+ */
+export function startVitals(parts: {
+  readonly env: Env;
+  readonly hub: Hub;
+  readonly policy: Policy;
+  readonly health: Health;
+  readonly workers?: (() => readonly Figures[]) | undefined;
+}): () => void {
+  const { env, hub, policy, health } = parts;
+  if (policy.rules(CHANNEL) === undefined) return () => {};
+  const figures = createFigures(env, hub);
+  const startedMs = env.monotonicMs();
+  let cancel = env.setTimer(PERIOD_MS, tell);
+
   function tell(): void {
     cancel = env.setTimer(PERIOD_MS, tell);
-    const now = sample();
-    const seconds = Math.max(0.001, (now.atMs - before.atMs) / 1_000);
-    const rate = (name: 'applied' | 'delivered' | 'bytesSent' | 'writes' | 'signals' | 'received'): number =>
-      round((now[name] - before[name]) / seconds);
-    const commits = now.commits - before.commits;
+    const own = figures.take();
+    const workers = parts.workers?.();
     const payload = {
-      uptimeS: Math.round((now.atMs - startedMs) / 1_000),
+      uptimeS: Math.round((env.monotonicMs() - startedMs) / 1_000),
       log: health.isLogUp ? 'up' : 'down',
-      sessions: hub.sessions.size,
-      subscriptions: hub.subscriptions,
       channels: hub.channels,
-      appendsPerS: rate('applied'),
-      deliveriesPerS: rate('delivered'),
-      signalsPerS: rate('signals'),
-      framesReceivedPerS: rate('received'),
-      bytesSentPerS: rate('bytesSent'),
-      socketWritesPerS: rate('writes'),
-      rssBytes: residentBytes(),
-      cpu: round((now.cpuMs - before.cpuMs) / 10 / seconds),
-      eventLoopLagMs: round(delay.percentile(99) / 1e6),
-      commitMs: commits === 0 ? null : round((now.commitMs - before.commitMs) / commits),
-      outboxBytes: hub.outboxBytes,
-      ringBytes: hub.ringBytes,
       appendsInFlight: hub.appendsInFlight,
+      ...own,
+      ...(workers === undefined ? {} : { workers: workers.length, ...sumOf(own, workers) }),
     };
-    delay.reset();
-    before = now;
     const record = { channel: CHANNEL, kind: 'data', encoding: 'json', time: env.now() } as const;
     hub.appender(CHANNEL).append({ ...record, payload: Buffer.from(JSON.stringify(payload)) }, () => {});
   }
 
   return () => {
     cancel();
-    delay.disable();
+    figures.stop();
+  };
+}
+
+/** Tells a worker's figures once a second; returns what stops it. */
+export function tellFigures(env: Env, hub: Hub, tell: (figures: Figures) => void): () => void {
+  const figures = createFigures(env, hub);
+  let cancel = env.setTimer(PERIOD_MS, again);
+
+  function again(): void {
+    cancel = env.setTimer(PERIOD_MS, again);
+    tell(figures.take());
+  }
+
+  return () => {
+    cancel();
+    figures.stop();
+  };
+}
+
+function sumOf(own: Figures, workers: readonly Figures[]): Figures {
+  const of = (name: Exclude<keyof Figures, 'rssBytes' | 'cpu' | 'eventLoopLagMs'>): number =>
+    round(workers.reduce((sum, figures) => sum + figures[name], 0));
+  const all = [own, ...workers];
+  return {
+    sessions: of('sessions'),
+    subscriptions: of('subscriptions'),
+    deliveriesPerS: of('deliveriesPerS'),
+    signalsPerS: of('signalsPerS'),
+    framesReceivedPerS: of('framesReceivedPerS'),
+    bytesSentPerS: of('bytesSentPerS'),
+    socketWritesPerS: of('socketWritesPerS'),
+    outboxBytes: of('outboxBytes'),
+    ringBytes: of('ringBytes'),
+    rssBytes: all.some(({ rssBytes }) => rssBytes === null)
+      ? null
+      : all.reduce((sum, { rssBytes }) => sum + (rssBytes ?? 0), 0),
+    cpu: round(all.reduce((sum, { cpu }) => sum + cpu, 0)),
+    eventLoopLagMs: Math.max(...all.map(({ eventLoopLagMs }) => eventLoopLagMs)),
   };
 }
 

@@ -1,0 +1,218 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  assert as check,
+  constant,
+  constantFrom,
+  json,
+  nat,
+  oneof,
+  option,
+  property,
+  record,
+  string,
+  uint8Array,
+} from 'fast-check';
+import type { Env } from '../env.ts';
+import { nodeEnv } from '../env.ts';
+import type { NodeSignals } from '../log/log.ts';
+import type { SentSignal } from '../hub/signal.ts';
+import { joinCluster, type Cluster } from './cluster.ts';
+import { decodeNodeMessage, encodeNodeMessage } from './node-message.ts';
+
+/** Time that a test moves, shared by all nodes. */
+class Clock {
+  ms = 0;
+  readonly #timers = new Set<{ readonly atMs: number; readonly callback: () => void }>();
+
+  env(): Env {
+    return {
+      ...nodeEnv,
+      now: () => this.ms,
+      monotonicMs: () => this.ms,
+      setTimer: (delayMs, callback) => {
+        const timer = { atMs: this.ms + delayMs, callback };
+        this.#timers.add(timer);
+        return () => void this.#timers.delete(timer);
+      },
+    };
+  }
+
+  move(ms: number): void {
+    const until = this.ms + ms;
+    for (;;) {
+      const due = [...this.#timers].filter(({ atMs }) => atMs <= until).sort((a, b) => a.atMs - b.atMs)[0];
+      if (due === undefined) break;
+      this.#timers.delete(due);
+      this.ms = due.atMs;
+      due.callback();
+    }
+    this.ms = until;
+  }
+}
+
+/** Signals between nodes of one process; a node that is cut off hears and says nothing. */
+class Air {
+  readonly #listeners = new Map<string, (bytes: Buffer) => void>();
+  readonly cut = new Set<number>();
+  #count = 0;
+
+  signals(): NodeSignals {
+    const number = this.#count++;
+    return {
+      signal: (_to, bytes) => {
+        if (this.cut.has(number)) return;
+        for (const [name, listener] of this.#listeners) if (!this.cut.has(Number(name.split(' ')[0]))) listener(bytes);
+      },
+      onSignal: (node, listener) => {
+        const name = `${number} ${node}`;
+        this.#listeners.set(name, listener);
+        return Promise.resolve(() => void this.#listeners.delete(name));
+      },
+    };
+  }
+}
+
+interface Node {
+  readonly cluster: Cluster;
+  readonly heard: string[];
+}
+
+async function join(clock: Clock, signals: NodeSignals | undefined): Promise<Node> {
+  const heard: string[] = [];
+  const cluster = joinCluster({
+    env: clock.env(),
+    signals,
+    version: '1',
+    sessions: () => 3,
+    onTrouble: assert.ifError,
+    events: {
+      onSignal: ({ channel, user, payload }) => void heard.push(`signal ${channel} ${user} ${payload.toString()}`),
+      onDisconnect: (user) => {
+        heard.push(`disconnect ${user}`);
+        return 2;
+      },
+      onPeer: (change) => void heard.push(change),
+    },
+  });
+  // It listens once the log can be reached: here at once.
+  await Promise.resolve();
+  await Promise.resolve();
+  return { cluster, heard };
+}
+
+/** One after the other. */
+async function joinThree(clock: Clock, air: Air): Promise<[Node, Node, Node]> {
+  return [await join(clock, air.signals()), await join(clock, air.signals()), await join(clock, air.signals())];
+}
+
+const typing: SentSignal = {
+  channel: 'chat:1',
+  user: 'ann',
+  instance: 'i',
+  key: 'typing',
+  to: undefined,
+  encoding: 'json',
+  payload: Buffer.from('{"typing":true}'),
+};
+
+test('nodes learn of each other at once, of a goodbye at once, and of a death within ten seconds', async () => {
+  const clock = new Clock();
+  const air = new Air();
+  const [a, b, c] = await joinThree(clock, air);
+  for (const one of [a, b, c]) {
+    assert.deepEqual(
+      one.cluster
+        .peers()
+        .map(({ node }) => node)
+        .sort(),
+      [a, b, c]
+        .filter((other) => other !== one)
+        .map(({ cluster }) => cluster.node)
+        .sort(),
+    );
+    assert.equal(one.cluster.peers()[0]?.sessions, 3);
+  }
+  b.cluster.close();
+  assert.deepEqual(a.heard, ['node.joined', 'node.joined', 'node.left']);
+  air.cut.add(2);
+  clock.move(9_000);
+  assert.equal(a.cluster.peers().length, 1);
+  clock.move(6_000);
+  assert.deepEqual(a.heard, ['node.joined', 'node.joined', 'node.left', 'node.gone']);
+  air.cut.delete(2);
+  clock.move(3_000);
+  assert.deepEqual(a.heard, ['node.joined', 'node.joined', 'node.left', 'node.gone', 'node.joined']);
+  a.cluster.close();
+  c.cluster.close();
+});
+
+test('a signal and a disconnect reach every other node, and not the one they come from', async () => {
+  const clock = new Clock();
+  const air = new Air();
+  const [a, b, c] = await joinThree(clock, air);
+  for (const node of [a, b, c]) node.heard.length = 0;
+  a.cluster.signal(typing);
+  const ended = b.cluster.disconnect('ann');
+  assert.deepEqual(a.heard, ['disconnect ann']);
+  assert.deepEqual(b.heard, ['signal chat:1 ann {"typing":true}']);
+  assert.deepEqual(c.heard, ['signal chat:1 ann {"typing":true}', 'disconnect ann']);
+  assert.equal(await ended, 4, 'those of both');
+});
+
+test('a node that does not say how many sessions it ended is not waited for', async () => {
+  const clock = new Clock();
+  const air = new Air();
+  const [a, b, c] = await joinThree(clock, air);
+  air.cut.add(2);
+  const ended = a.cluster.disconnect('ann');
+  clock.move(2_000);
+  assert.equal(await ended, 2);
+  assert.deepEqual([b.heard.at(-1), c.heard.at(-1)], ['disconnect ann', 'node.joined']);
+});
+
+test('a log of one process has nobody to talk to', async () => {
+  const alone = await join(new Clock(), undefined);
+  alone.cluster.signal(typing);
+  assert.equal(await alone.cluster.disconnect('ann'), 0);
+  alone.cluster.close();
+  assert.deepEqual(alone.cluster.peers(), []);
+});
+
+test('what nodes say comes back as it was said; any other bytes are nothing, and never a throw', () => {
+  const text = string();
+  const plain = { noNullPrototype: true };
+  const messages = oneof(
+    record(
+      {
+        say: constantFrom('here' as const, 'bye' as const),
+        node: string({ minLength: 1 }),
+        version: text,
+        sessions: nat(),
+      },
+      plain,
+    ),
+    record({ say: constant('disconnect' as const), node: string({ minLength: 1 }), user: text, ask: text }, plain),
+    record(
+      { say: constant('disconnected' as const), node: string({ minLength: 1 }), ask: text, sessions: nat() },
+      plain,
+    ),
+    record(
+      {
+        say: constant('signal' as const),
+        node: string({ minLength: 1 }),
+        channel: constant('chat:1'),
+        user: option(text, { nil: undefined }),
+        instance: text,
+        key: option(text, { nil: undefined }),
+        to: option(text, { nil: undefined }),
+        encoding: constantFrom('json' as const, 'bytes' as const),
+        payload: uint8Array().map((bytes) => Buffer.from(bytes)),
+      },
+      plain,
+    ),
+  );
+  check(property(messages, (message) => assert.deepEqual(decodeNodeMessage(encodeNodeMessage(message)), message)));
+  check(property(uint8Array(), (bytes) => void decodeNodeMessage(Buffer.from(bytes))));
+  check(property(json(), (json) => assert.equal(decodeNodeMessage(Buffer.from(`${json}\n`)), undefined)));
+});
