@@ -1,13 +1,7 @@
 /**
- * Bytes as text in JSON (SSE-2, HTTP-4), and back.
+ * Bytes that came as text in JSON (SSE-2). The way back is in `batch-sender.ts`, which few pages load.
  */
 
 export function fromBase64(text: string): Uint8Array {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-}
-
-export function toBase64(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return btoa(text);
 }

@@ -3,7 +3,6 @@
  * Answers as a WebSocket would, with go-back-N per channel (APP-3).
  */
 import { type ClientFrame, type ItemError, type ServerFrame, TidewayError } from '@tideway/protocol';
-import { toBase64 } from './base64.ts';
 import type { Payload } from './link.ts';
 
 /** A batch takes no more than this: in base64, with headers, well below what a server reads (LIM-1). */
@@ -104,4 +103,10 @@ function textOf({ frame, payload }: Item): string {
 /** An error as it stands in a list of answers. */
 export function itemErrorOf({ code, message, ref = '', retryMs }: TidewayError): ItemError & { readonly ref: string } {
   return { code, message, ref, ...(retryMs === undefined ? {} : { retryMs }) };
+}
+
+function toBase64(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
 }

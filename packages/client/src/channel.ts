@@ -34,7 +34,10 @@ const SIGNAL_BYTES_MAX = 16 * 1024;
 export interface AppendOptions {
   /** The newest record of a key is the one that counts; ≤ 128 bytes. */
   readonly key?: string;
-  /** Refused with `conflict` when the channel has a record (of the same key) behind this place. */
+  /**
+   * The cursor at which the writer last read; needs `key`. Refused with `conflict` when a record of that key lies behind
+   * it, or when it is too old to tell.
+   */
   readonly expect?: string;
   /** The record's id, 1–64 printable characters; made at random where absent. */
   readonly rid?: string;
@@ -61,22 +64,27 @@ export interface Channel<Data = unknown, Input = Data, Signal = unknown, SignalI
 export class LiveChannel implements Channel {
   readonly name: string;
   readonly #core: Core;
+  /** Aborted when the client is closed, with what is refused then. */
+  readonly #life: AbortSignal;
   readonly #record: StandardSchema | undefined;
   readonly #signal: StandardSchema | undefined;
 
   constructor(
     name: string,
     core: Core,
+    life: AbortSignal,
     schemas: { readonly record?: StandardSchema; readonly signal?: StandardSchema },
   ) {
     this.name = name;
     this.#core = core;
+    this.#life = life;
     this.#record = schemas.record;
     this.#signal = schemas.signal;
   }
 
   read(options: ReadOptions): ChannelReader {
-    return new RecordReader({ channel: this.name, core: this.#core, schema: this.#record }, options);
+    const source = { channel: this.name, core: this.#core, life: this.#life, schema: this.#record };
+    return new RecordReader(source, options);
   }
 
   on(options: ReadOptions, onRecord: (record: ChannelRecord) => void | Promise<void>): Stoppable {
@@ -91,8 +99,9 @@ export class LiveChannel implements Channel {
   append(data: unknown, options: AppendOptions = {}): Receipt {
     const rid = options.rid ?? randomId(this.#core.env);
     try {
+      this.#life.throwIfAborted();
       if (!isRid(rid)) throw new TidewayError('bad_frame', `rid must be 1–64 printable ASCII characters`);
-      return this.#core.outbox.add({ ...options, rid, channel: this.name, payload: encodePayload(data) });
+      return this.#core.outbox.add({ ...options, rid, channel: this.name, payload: encodePayload(data) }, this.#life);
     } catch (error) {
       if (!(error instanceof TidewayError)) throw error;
       const receipt = new AppendReceipt(rid);
@@ -107,6 +116,7 @@ export class LiveChannel implements Channel {
       if (isLargerThan(payload, SIGNAL_BYTES_MAX)) {
         throw new TidewayError('too_large', `a signal holds at most ${SIGNAL_BYTES_MAX} bytes`);
       }
+      if (this.#life.aborted) return;
       this.#core.connection.send({ ...options, op: 'signal', channel: this.name }, payload);
     } catch (error) {
       this.#core.report(error);
@@ -118,11 +128,17 @@ export class LiveChannel implements Channel {
     const listener: SignalListener = ({ op: _op, ...signal }, payload = 'null') =>
       callUser(this.#core.report, () => onSignal({ ...signal, data: this.#parse(payload) }));
     const subscription = subscriptions.of(this.name);
-    subscription.listen(listener);
-    return stoppable(() => subscription.unlisten(listener));
+    const stop = () => {
+      this.#life.removeEventListener('abort', stop);
+      subscription.unlisten(listener);
+    };
+    this.#life.addEventListener('abort', stop);
+    if (!this.#life.aborted) subscription.listen(listener);
+    return stoppable(stop);
   }
 
-  history(options: HistoryOptions = {}): Promise<HistoryPage> {
+  async history(options: HistoryOptions = {}): Promise<HistoryPage> {
+    this.#life.throwIfAborted();
     return readHistory(this.#core.http, this.name, options);
   }
 

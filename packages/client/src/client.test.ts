@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { connectIn } from './connect.ts';
 import { collect, createScene, dataOf } from '../test/scene.ts';
 
 test('whatever callback of the application throws, the others are called and all goes on', async () => {
@@ -95,4 +96,103 @@ test('a new token that is of another user begins a session of their own (HEL-4)'
   assert.equal(receipt.state, 'stored');
   assert.deepEqual(world.complaints, []);
   client.close();
+});
+
+test('after close whatever was taken from the client is over: readers, handlers, appends, history', async () => {
+  const { world, server, connect } = createScene();
+  const client = connect();
+  const channel = client.channel('chat:1');
+  const seen: unknown[] = [];
+  const handler = channel.on({ from: 'oldest', onGap: 'throw' }, (record) => void seen.push(record.data));
+  channel.onSignal((signal) => void seen.push(signal.data));
+  const read = collect(channel.read({ from: 'oldest', onGap: 'throw' }));
+  const items = channel.read({ from: 'oldest', onGap: 'throw' }).items();
+  const begunLater = channel.read({ from: 'oldest', onGap: 'throw' });
+  const first = items.next();
+  void channel.append(1);
+  await world.until(() => read.items.length === 1, 'the first');
+  assert.equal((await first).value?.type, 'live');
+  client.close();
+  const late = channel.append(2);
+  await world.pass(0);
+  assert.equal(read.isDone, true);
+  assert.equal(read.error, undefined);
+  assert.deepEqual(await items.next(), { done: true, value: undefined });
+  assert.deepEqual(await begunLater.next(), { done: true, value: undefined });
+  assert.deepEqual(await channel.read({ from: 'oldest', onGap: 'throw' }).next(), { done: true, value: undefined });
+  assert.equal(late.state, 'failed');
+  const isClosed = { name: 'TidewayError', code: 'disconnected', message: 'the client was closed' };
+  await assert.rejects(late, isClosed);
+  await assert.rejects(channel.history(), isClosed);
+  assert.throws(() => client.channel('chat:1'), isClosed);
+  channel.signal('dropped');
+  channel.onSignal(() => {}).stop();
+  handler.stop();
+  client.close();
+  client.reconnect();
+  server.append('chat:1', 3);
+  await world.pass(60_000);
+  assert.deepEqual(seen, [1]);
+  assert.equal(client.state, 'closed');
+  assert.equal(client.unsaved, 0);
+  assert.deepEqual(world.complaints, []);
+});
+
+test('a closed client is closed also where another shares its connection, which goes on', async () => {
+  const { world, server, network } = createScene();
+  const env = world.env(network);
+  const [closed, open] = [1, 2].map(() => connectIn(env, { url: 'http://model.test' })) as [
+    ReturnType<typeof connectIn>,
+    ReturnType<typeof connectIn>,
+  ];
+  assert.equal(closed.instance, open.instance);
+  const [channel, other] = [closed.channel('chat:1'), open.channel('chat:1')];
+  const seen: unknown[] = [];
+  channel.on({ from: 'oldest', onGap: 'throw' }, (record) => void seen.push(record.data));
+  channel.onSignal((signal) => void seen.push(signal.data));
+  const read = collect(channel.read({ from: 'oldest', onGap: 'throw' }));
+  const others = collect(other.read({ from: 'oldest', onGap: 'throw' }));
+  void channel.append(1);
+  await world.until(() => read.items.length === 1 && others.items.length === 1, 'the first');
+  closed.close();
+  await assert.rejects(channel.append(2), { code: 'disconnected' });
+  assert.deepEqual(await channel.read({ from: 'oldest', onGap: 'throw' }).next(), { done: true, value: undefined });
+  channel.onSignal((signal) => void seen.push(signal.data));
+  channel.signal('dropped');
+  for (const session of server.sessions) session.send({ op: 'signal', channel: 'chat:1' }, '"heard"');
+  void other.append(3);
+  await world.until(() => others.items.length === 2, 'the other goes on');
+  assert.deepEqual(dataOf(others.items), [1, 3]);
+  assert.equal(read.isDone, true);
+  assert.deepEqual(seen, [1]);
+  assert.equal(closed.state, 'closed');
+  assert.equal(open.state, 'live');
+  assert.deepEqual(server.frames('signal'), []);
+  assert.deepEqual(world.complaints, []);
+  open.close();
+});
+
+test('appends without outcome at close are unconfirmed, and are sent where another shares the connection', async () => {
+  const { world, server, network } = createScene();
+  const env = world.env(network);
+  const closed = connectIn(env, { url: 'http://model.test' });
+  const open = connectIn(env, { url: 'http://model.test' });
+  network.isUp = false;
+  network.cutAll();
+  const receipts = [1, 2].map((n) => closed.channel('chat:1').append(n));
+  const other = open.channel('chat:1').append(3);
+  closed.close();
+  for (const receipt of receipts) await assert.rejects(receipt, { code: 'unconfirmed' });
+  assert.equal(closed.unsaved, 0);
+  assert.equal(other.state, 'waiting');
+  network.isUp = true;
+  await world.until(() => other.state === 'stored' && open.unsaved === 0, 'all are stored');
+  assert.deepEqual(
+    server.log.records('chat:1').map((record) => record.payload),
+    ['1', '2', '3'],
+  );
+  const last = open.channel('chat:1').append(4);
+  open.close();
+  await assert.rejects(last, { code: 'unconfirmed' });
+  assert.equal(open.unsaved, 0);
 });

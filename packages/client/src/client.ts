@@ -10,7 +10,7 @@ import {
   type RecordOutput,
   type SignalInput,
   type SignalOutput,
-  type TidewayError,
+  TidewayError,
 } from '@tideway/protocol';
 import { type Channel, LiveChannel } from './channel.ts';
 import type { ClientState, Core, CoreListener } from './core.ts';
@@ -61,7 +61,7 @@ export interface Client<C extends Contract = Contract, Reading extends 'wire' | 
   /**
    * A channel by its pattern and parameters, or by its name.
    *
-   * @throws RangeError when a parameter is missing or the name is none
+   * @throws RangeError when a parameter is missing or the name is none; TidewayError `disconnected` after `close`
    * @example client.channel('chat:{room}', { room: '42' })
    */
   channel<const P extends keyof C & string>(
@@ -77,7 +77,11 @@ export interface Client<C extends Contract = Contract, Reading extends 'wire' | 
   on<Name extends keyof ClientEvents>(event: Name, onEvent: (value: ClientEvents[Name]) => void): Stoppable;
   /** Connects at once: after the server refused the client, or instead of waiting for the next attempt. */
   reconnect(): void;
-  /** Ends this client; appends without outcome fail as `unconfirmed` here, and stay where the outbox is kept. */
+  /**
+   * Ends this client and all that was taken from it, whoever shares its connection: its readers end, its handlers hear
+   * nothing more, and its channels refuse `append` and `history` with `disconnected`. Appends without outcome fail as
+   * `unconfirmed` here; they stay where the outbox is kept, and who shares the connection goes on sending them.
+   */
   close(): void;
 }
 
@@ -97,7 +101,8 @@ export class TidewayClient implements Client {
     appendFailed: new Set(),
     unsaved: new Set(),
   };
-  #isClosed = false;
+  /** Aborted by `close`. */
+  readonly #life = new AbortController();
 
   constructor(core: Core, options: ClientHandle) {
     this.#core = core;
@@ -114,7 +119,7 @@ export class TidewayClient implements Client {
   }
 
   get state(): ClientState {
-    return this.#isClosed ? 'closed' : this.#core.state;
+    return this.#life.signal.aborted ? 'closed' : this.#core.state;
   }
 
   get instance(): string {
@@ -126,13 +131,13 @@ export class TidewayClient implements Client {
   }
 
   get unsaved(): number {
-    return this.#core.outbox.count;
+    return this.#life.signal.aborted ? 0 : this.#core.outbox.count;
   }
 
   channel(pattern: string, parameters?: Readonly<Record<string, string>>): Channel {
-    if (this.#isClosed) throw new Error('the client is closed');
+    this.#life.signal.throwIfAborted();
     const name = fillPattern(pattern, parameters);
-    return new LiveChannel(name, this.#core, this.#contract?.[pattern] ?? {});
+    return new LiveChannel(name, this.#core, this.#life.signal, this.#contract?.[pattern] ?? {});
   }
 
   onState(onState: (state: ClientState) => void): Stoppable {
@@ -144,12 +149,14 @@ export class TidewayClient implements Client {
   }
 
   reconnect(): void {
-    if (!this.#isClosed) this.#core.reconnect();
+    if (!this.#life.signal.aborted) this.#core.reconnect();
   }
 
   close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    const { signal } = this.#life;
+    if (signal.aborted) return;
+    this.#life.abort(new TidewayError('disconnected', 'the client was closed'));
+    this.#core.outbox.abandon(signal);
     this.#onClose();
     this.#core.listeners.delete(this.#listener);
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ServerFrame } from '@tideway/protocol';
+import type { ModelSession } from '../test/model-server.ts';
 import { collect, createScene, dataOf } from '../test/scene.ts';
 
 function isUnsaid(op: ServerFrame['op']): (frame: ServerFrame) => boolean {
@@ -110,23 +111,81 @@ test('on waking a link that has died is noticed within 5 s, and a waiting client
   client.close();
 });
 
-test('a drain moves the client at some moment inside it, and nothing is lost (CLS-2)', async () => {
+for (const transport of ['websocket', 'sse'] as const) {
+  test(`over ${transport} a drain moves the client at some moment inside it, and nothing is lost (CLS-2)`, async () => {
+    const { world, server, network, connect } = createScene();
+    const client = connect({ transport });
+    const channel = client.channel('chat:1');
+    const read = collect(channel.read({ from: 'now', onGap: 'throw' }));
+    await world.until(() => client.state === 'live', 'live');
+    const states: string[] = [];
+    client.onState((state) => states.push(state));
+    const [old] = server.sessions;
+    const sinceMs = world.nowMs;
+    old?.send({ op: 'drain', withinMs: 8_000 });
+    for (let n = 1; n <= 20; n++) world.after(n * 500, () => void channel.append(n));
+    await world.until(() => !server.sessions.has(old as ModelSession), 'the old session has ended');
+    assert.ok(world.nowMs - sinceMs <= 8_100, String(world.nowMs - sinceMs));
+    await world.until(() => read.items.length === 20, 'all');
+    assert.deepEqual(
+      dataOf(read.items),
+      Array.from({ length: 20 }, (_, n) => n + 1),
+    );
+    // Nobody sees that it moved, but for a moment of catching up.
+    assert.deepEqual([...new Set(states)].toSorted(), ['catching up', 'live']);
+    assert.deepEqual(world.complaints, []);
+    client.close();
+    await world.pass(100);
+    assert.equal(network.cables.size, 0);
+  });
+
+  test(`over ${transport} a client that is to move and finds no other node stays where it is (CLS-2)`, async () => {
+    const { world, server, network, connect } = createScene();
+    const client = connect({ transport });
+    const read = collect(client.channel('chat:1').read({ from: 'now', onGap: 'throw' }));
+    await world.until(() => client.state === 'live', 'live');
+    const [old] = server.sessions;
+    old?.send({ op: 'drain', withinMs: 1_000 });
+    network.isUp = false;
+    for (let n = 1; n <= 30; n++) {
+      await world.pass(1_000);
+      server.append('chat:1', n);
+      await world.until(() => read.items.length === n, `record ${n}`);
+      assert.equal(client.state, 'live');
+    }
+    assert.ok(server.sessions.has(old as ModelSession));
+    network.isUp = true;
+    await world.until(() => !server.sessions.has(old as ModelSession), 'moved');
+    server.append('chat:1', 31);
+    await world.until(() => read.items.length === 31, 'the newest record');
+    client.close();
+  });
+}
+
+test('a new link that never opens is given up, the session is not (CLS-2)', async () => {
   const { world, server, network, connect } = createScene();
   const client = connect();
-  const channel = client.channel('chat:1');
-  const read = collect(channel.read({ from: 'now', onGap: 'throw' }));
   await world.until(() => client.state === 'live', 'live');
-  const sinceMs = world.nowMs;
-  for (const session of server.sessions) session.send({ op: 'drain', withinMs: 8_000 });
-  for (let n = 1; n <= 20; n++) world.after(n * 500, () => void channel.append(n));
-  await world.until(() => network.opened === 2, 'a second connection');
-  assert.ok(world.nowMs - sinceMs <= 8_001);
-  await world.until(() => read.items.length === 20, 'all');
-  assert.deepEqual(
-    dataOf(read.items),
-    Array.from({ length: 20 }, (_, n) => n + 1),
-  );
+  const [old] = server.sessions;
+  old?.send({ op: 'drain', withinMs: 0 });
+  network.latencyMs = () => (network.opened === 2 ? 3_600_000 : 1);
+  await world.until(() => network.opened === 3, 'a third connection');
+  await world.until(() => !server.sessions.has(old as ModelSession), 'moved');
+  await world.until(() => client.state === 'live', 'live');
+  assert.equal(server.sessions.size, 1);
   client.close();
+});
+
+test('a client that is moving and is closed leaves no link behind', async () => {
+  const { world, server, network, connect } = createScene();
+  const client = connect();
+  await world.until(() => client.state === 'live', 'live');
+  for (const session of server.sessions) session.send({ op: 'drain', withinMs: 0 });
+  await world.until(() => network.opened === 2, 'a second connection');
+  client.close();
+  await world.pass(60_000);
+  assert.equal(network.cables.size, 0);
+  assert.equal(network.opened, 2);
 });
 
 test('a lost log makes what is shown stale until it is found (CLI-4)', async () => {

@@ -12,6 +12,7 @@ import {
   type ServerFrame,
   TidewayError,
 } from '@tideway/protocol';
+import type { Answer, ErrorFrame, Request } from './answer.ts';
 import type { Credentials } from './credentials.ts';
 import { type Env, randomFraction } from './env.ts';
 import { errorOf, type Link, type Payload } from './link.ts';
@@ -26,11 +27,6 @@ const OPEN_MS = 10_000;
 const SILENCE_MS = 10_000;
 /** A session that lived so long makes earlier failures forgotten. */
 const FORGET_MS = 3_000;
-
-type ErrorFrame = Extract<ServerFrame, { op: 'error' }>;
-export type Answer = Extract<ServerFrame, { op: 'ok' }> | ErrorFrame;
-/** A frame that is answered, before its id is known. */
-export type Request = ClientFrame extends infer F ? (F extends { readonly id: number } ? Omit<F, 'id'> : never) : never;
 
 export interface ConnectionEvents {
   /** A link is open and `hello` under way: what may stand behind it (HEL-3) can be sent. */
@@ -60,17 +56,16 @@ export type Phase = 'waiting' | 'opening' | 'live' | 'stopped';
 export class Connection {
   /** So many may stand in one `subscribe`: the server's, or the protocol's own before it has said (LIM-1). */
   channelsPerFrame = 100;
-  readonly #env: Env;
-  readonly #transports: Transports;
-  readonly #credentials: Credentials;
-  readonly #instance: string;
-  readonly #events: ConnectionEvents;
+  /** True while frames can be sent, be it only behind a `hello` that has no answer yet. */
+  isOpen = false;
+  isLogDown = false;
+  readonly #options: ConnectionOptions;
   readonly #silence: Silence;
   readonly #renewal: TokenRenewal;
   #phase: Phase = 'stopped';
   #link: Link | undefined;
-  #isOpen = false;
-  #isLogDown = false;
+  /** The one that is being made; while `live`, the link that the other is left for (CLS-2). */
+  #next: Link | undefined;
   #nextId = 1;
   readonly #requests = new Map<number, (answer: Answer) => void>();
   #failures = 0;
@@ -82,30 +77,13 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     const { env, credentials, events } = options;
-    this.#env = env;
-    this.#transports = options.transports;
-    this.#credentials = credentials;
-    this.#instance = options.instance;
-    this.#events = events;
+    this.#options = options;
     this.#silence = new Silence(env, () => this.#lost());
-    this.#renewal = new TokenRenewal(env, credentials, {
-      request: (request, onAnswer) => this.request(request, onAnswer),
-      onUserChanged: () => this.restart(0),
-      onError: (error) => events.onError(error),
-    });
+    this.#renewal = new TokenRenewal(env, credentials, this, events);
   }
 
   get phase(): Phase {
     return this.#phase;
-  }
-
-  get isLogDown(): boolean {
-    return this.#isLogDown;
-  }
-
-  /** True while frames can be sent, be it only behind a `hello` that has no answer yet. */
-  get isOpen(): boolean {
-    return this.#isOpen;
   }
 
   /** Connects now, whatever it was waiting for. */
@@ -114,13 +92,15 @@ export class Connection {
   }
 
   stop(): void {
+    this.#cancelTimer();
     this.#drop();
     this.#setPhase('stopped');
   }
 
   restart(delayMs: number): void {
     this.#drop();
-    this.#wait(delayMs);
+    this.#setPhase('waiting');
+    this.#tryIn(delayMs);
   }
 
   /** The machine woke or the network is back: connect at once, or see whether the link still lives. */
@@ -132,7 +112,7 @@ export class Connection {
   }
 
   send(frame: ClientFrame, payload?: Payload): void {
-    if (this.#isOpen) this.#link?.send(frame, payload);
+    if (this.isOpen) this.#link?.send(frame, payload);
   }
 
   /** Sends a frame that is answered; the callback is forgotten when the link is lost. */
@@ -147,73 +127,92 @@ export class Connection {
     if (this.#phase === 'live') this.#renewal.renew('rejected');
   }
 
+  /** A session that is there goes on until the new link is open, however many attempts that takes (CLS-2). */
   #try(): void {
-    const attempt = ++this.#attempt;
-    this.#cancelTimer();
-    this.#setPhase('opening');
-    this.#withToken(this.#credentials.current(), attempt, (token) => {
-      this.#lastError = undefined;
-      this.#cancelTimer = this.#env.setTimer(OPEN_MS, () => this.#lost());
-      this.#link = this.#transports.open({
-        onOpen: () => this.#sayHello(token, false),
+    this.#attempt++;
+    if (this.#phase !== 'live') this.#setPhase('opening');
+    this.#withToken(this.#options.credentials.current(), (token) => {
+      const onClose = (close?: number) => {
+        if (link === this.#next && this.#phase === 'live') this.#failed();
+        else this.#lost(close);
+      };
+      this.#tryIn(OPEN_MS, onClose);
+      const link = this.#options.transports.open({
+        onOpen: () => {
+          this.#next = undefined;
+          this.#drop();
+          this.#phase = 'opening';
+          this.#link = link;
+          this.#sayHello(token, false);
+        },
         onFrame: (frame, payload) => this.#onFrame(frame, payload),
-        onClose: (close) => this.#lost(close),
+        onClose,
       });
+      this.#next = link;
     });
   }
 
   /** Goes on with a token unless the attempt is over by then; without one the attempt has failed. */
-  #withToken(pending: Promise<string | undefined>, attempt: number, go: (token: string | undefined) => void): void {
+  #withToken(pending: Promise<string | undefined>, go: (token: string | undefined) => void): void {
+    const attempt = this.#attempt;
     pending.then(
       (token) => {
         if (attempt === this.#attempt) go(token);
       },
       (error: unknown) => {
         if (attempt !== this.#attempt) return;
-        this.#events.onError(error);
-        this.#drop();
-        this.#wait(backoffMs(this.#env, ++this.#failures));
+        this.#options.events.onError(error);
+        this.#failed();
       },
     );
   }
 
+  /** An attempt has failed, and what it left behind ends; a session does not. */
+  #failed(): void {
+    const delayMs = backoffMs(this.#options.env, ++this.#failures);
+    this.#next?.close();
+    if (this.#phase === 'live') this.#tryIn(delayMs);
+    else this.restart(delayMs);
+  }
+
   #sayHello(token: string | undefined, isSecond: boolean): void {
-    this.#isOpen = true;
+    this.#lastError = undefined;
+    this.isOpen = true;
     this.request(
-      { op: 'hello', instance: this.#instance, client: 'tideway-js/0.1', ...(token && { token }) },
+      { op: 'hello', instance: this.#options.instance, client: 'tideway-js/0.1', ...(token && { token }) },
       (answer) => {
         if (answer.op === 'error') this.#onHelloRefused(answer, isSecond);
         // An `ok` of `hello` has these members (HEL-2).
         else this.#onHello(answer as HelloOk);
       },
     );
-    this.#events.onOpen();
+    this.#options.events.onOpen();
   }
 
   #onHello(hello: HelloOk): void {
     this.#cancelTimer();
     this.channelsPerFrame = hello.limits.channelsPerFrame;
-    this.#liveSinceMs = this.#env.monotonicMs();
+    this.#liveSinceMs = this.#options.env.monotonicMs();
     this.#phase = 'live';
     this.#silence.watch(hello.pingMs + SILENCE_MS);
     this.#renewal.accepted(hello.expiresInMs);
-    this.#events.onSession(hello);
-    this.#events.onChange();
+    this.#options.events.onSession(hello);
+    this.#options.events.onChange();
   }
 
   /** The link stays and `hello` may be said again (HEL-3): once, with another token (CLI-7). */
   #onHelloRefused(error: ErrorFrame, isSecond: boolean): void {
-    if (codes[error.code]?.action === 'refresh' && this.#credentials.isRenewable && !isSecond) {
-      this.#isOpen = false;
+    if (codes[error.code]?.action === 'refresh' && this.#options.credentials.isRenewable && !isSecond) {
+      this.isOpen = false;
       this.#void();
-      this.#withToken(this.#credentials.renew('rejected'), this.#attempt, (token) => this.#sayHello(token, true));
+      this.#withToken(this.#options.credentials.renew('rejected'), (token) => this.#sayHello(token, true));
     } else if (error.retryMs === undefined) this.#refused(errorOf(error), 0);
     else this.#lost(undefined, error.retryMs);
   }
 
   #onFrame(frame: ServerFrame, payload: Payload | undefined): void {
     this.#silence.heard();
-    this.#transports.worked();
+    this.#options.transports.worked();
     switch (frame.op) {
       case 'ok':
       case 'error': {
@@ -227,22 +226,21 @@ export class Connection {
         this.send({ op: 'pong' });
         return;
       case 'log':
-        this.#isLogDown = frame.state === 'down';
-        this.#events.onChange();
+        this.isLogDown = frame.state === 'down';
+        this.#options.events.onChange();
         return;
       case 'drain':
-        this.#cancelTimer();
-        this.#cancelTimer = this.#env.setTimer(randomFraction(this.#env) * frame.withinMs, () => this.restart(0));
+        this.#tryIn(randomFraction(this.#options.env) * frame.withinMs);
         return;
       default:
-        this.#events.onFrame(frame, payload);
+        this.#options.events.onFrame(frame, payload);
     }
   }
 
   /** Of the connection itself, or of a frame that has no answer. What this client mends by itself is nobody's worry. */
   #onError(frame: ErrorFrame): void {
     this.#lastError = errorOf(frame);
-    if (codes[frame.code]?.action === 'never') this.#events.onError(this.#lastError);
+    if (codes[frame.code]?.action === 'never') this.#options.events.onError(this.#lastError);
   }
 
   /** 1006 stands for the number of a link that broke without one. */
@@ -250,7 +248,7 @@ export class Connection {
     const wasLive = this.#phase === 'live';
     const code = codeOfClose(close);
     this.#drop();
-    if (code !== undefined && codes[code].action === 'refresh') this.#credentials.refused();
+    if (code !== undefined && codes[code].action === 'refresh') this.#options.credentials.refused();
     if (isFinalClose(close)) {
       const message = `the server closed the connection with ${close}`;
       this.#refused(
@@ -261,40 +259,41 @@ export class Connection {
     }
     if (!wasLive) {
       this.#failures++;
-      this.#transports.failed();
-    } else if (this.#env.monotonicMs() - this.#liveSinceMs >= FORGET_MS) this.#failures = 0;
-    this.#wait(Math.max(atLeastMs, reconnectDelayMs(this.#env, this.#failures, close)));
+      this.#options.transports.failed();
+    } else if (this.#options.env.monotonicMs() - this.#liveSinceMs >= FORGET_MS) this.#failures = 0;
+    this.restart(Math.max(atLeastMs, reconnectDelayMs(this.#options.env, this.#failures, close)));
   }
 
   #refused(error: TidewayError, close: number): void {
     this.stop();
-    this.#events.onRefused(error, close);
+    this.#options.events.onRefused(error, close);
   }
 
-  #wait(delayMs: number): void {
-    this.#setPhase('waiting');
-    this.#cancelTimer = this.#env.setTimer(delayMs, () => this.#try());
+  /** Tries, or does something else, after so long, and nothing that was to come before. */
+  #tryIn(delayMs: number, callback = () => this.#try()): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#options.env.setTimer(delayMs, callback);
   }
 
   #drop(): void {
     this.#attempt++;
-    this.#cancelTimer();
     this.#silence.stop();
     this.#renewal.stop();
     this.#link?.close();
-    this.#link = undefined;
-    this.#isOpen = false;
-    this.#isLogDown = false;
+    this.#next?.close();
+    this.#link = this.#next = undefined;
+    this.isOpen = false;
+    this.isLogDown = false;
     this.#void();
   }
 
   #void(): void {
     this.#requests.clear();
-    this.#events.onLost();
+    this.#options.events.onLost();
   }
 
   #setPhase(phase: Phase): void {
     this.#phase = phase;
-    this.#events.onChange();
+    this.#options.events.onChange();
   }
 }

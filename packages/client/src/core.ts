@@ -54,7 +54,6 @@ export class Core {
   readonly #stopWaking: () => void;
   #state: ClientState = 'connecting';
   #unsaved = 0;
-  #isClosed = false;
 
   constructor(options: CoreOptions) {
     const { env, endpoints } = options;
@@ -83,15 +82,15 @@ export class Core {
         },
         onFrame: (frame, payload) => this.subscriptions.onFrame(frame, payload),
         onRefused: (error, close) => this.#onRefused(error, close),
-        onChange: () => this.#onChange(),
+        onChange: this.#onChange,
         onError: this.report,
       },
     });
     this.subscriptions = new Subscriptions(env, this.connection, {
-      onChange: () => this.#onChange(),
+      onChange: this.#onChange,
       onError: this.report,
     });
-    this.#keeper = options.outbox === undefined ? undefined : new OutboxKeeper(options.outbox, this.report);
+    this.#keeper = options.outbox && new OutboxKeeper(options.outbox, this.report);
     this.outbox = new Outbox(
       env,
       this.connection,
@@ -117,19 +116,16 @@ export class Core {
 
   /** Connects again after the server refused it. */
   reconnect(): void {
-    if (this.#isClosed) return;
     this.error = undefined;
     this.connection.start();
   }
 
+  /** Once, when its last client has gone. */
   close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
     this.#stopWaking();
     this.subscriptions.close();
     this.connection.stop();
     this.#transports.close();
-    this.outbox.close();
     this.#keeper?.close();
     this.#credentials.close();
   }
@@ -152,12 +148,12 @@ export class Core {
     this.report(error);
   }
 
-  #onChange(): void {
+  readonly #onChange = (): void => {
     const state = this.#judge();
     if (state === this.#state) return;
     this.#state = state;
     for (const listener of this.listeners) listener.onState(state);
-  }
+  };
 
   #judge(): ClientState {
     switch (this.connection.phase) {

@@ -3,7 +3,8 @@
  * after every retryable error, until each has exactly one outcome (APP-1 to APP-4: go-back-N per channel).
  */
 import { type HelloOk, TidewayError } from '@tideway/protocol';
-import type { Answer, Connection } from './connection.ts';
+import type { Answer } from './answer.ts';
+import type { Connection } from './connection.ts';
 import { ageMs, type Env, type Stamp, stampNow } from './env.ts';
 import { errorOf, isLargerThan } from './link.ts';
 import type { OutboxEntry } from './outbox-store.ts';
@@ -20,7 +21,8 @@ const HELD_BYTES_MAX = 64 * 1024 * 1024;
 /** An entry on its way to an outcome. */
 interface Held {
   entry: OutboxEntry;
-  readonly receipt: AppendReceipt;
+  /** Another, that nobody holds, once its owner has gone. */
+  receipt: AppendReceipt;
   /** Counts up through all entries: which is older. */
   readonly order: number;
   /** `keeping`: the store writes it; `kept`: it has it; `ready`: it also knows that it is about to be sent. */
@@ -83,8 +85,8 @@ export class Outbox {
     return this.#count;
   }
 
-  add(entry: OutboxEntry): AppendReceipt {
-    const receipt = new AppendReceipt(entry.rid);
+  add(entry: OutboxEntry, owner: AbortSignal): AppendReceipt {
+    const receipt = new AppendReceipt(entry.rid, owner);
     if (this.#count >= HELD_RECORDS_MAX || this.#bytes + entry.payload.length > HELD_BYTES_MAX) {
       const message = `${this.#count} appends wait; at most ${HELD_RECORDS_MAX} records or ${HELD_BYTES_MAX} bytes may`;
       const error = new TidewayError('limit_exceeded', message);
@@ -138,16 +140,15 @@ export class Outbox {
     if (oldest !== undefined) this.#fail(oldest, error);
   }
 
-  /** Ends the outbox; what a store keeps stays there. */
-  close(): void {
+  /** Nobody waits here any more for what this owner appended; who shares the connection goes on sending it. */
+  abandon(owner: AbortSignal): void {
     for (const lane of this.#lanes.values()) {
-      lane.cancelRetry?.();
       for (const held of lane.held) {
+        if (held.receipt.owner !== owner) continue;
         held.receipt.fail(new TidewayError('unconfirmed', 'the client was closed before the server answered'));
+        held.receipt = new AppendReceipt(held.entry.rid);
       }
     }
-    this.#lanes.clear();
-    this.#count = 0;
   }
 
   #hold(entry: OutboxEntry, receipt: AppendReceipt, sentSince: Stamp | undefined, isKept: boolean): void {
@@ -252,7 +253,8 @@ export class Outbox {
   }
 
   #onAnswer(lane: Lane, held: Held, sending: number, answer: Answer): void {
-    if (held.receipt.state === 'stored' || held.receipt.state === 'failed') return;
+    // It has its outcome already.
+    if (!lane.held.includes(held)) return;
     if (answer.op === 'ok') {
       lane.failures = 0;
       this.#settle(held);

@@ -19,6 +19,8 @@ import { Unread, type UnreadItem } from './unread.ts';
 export interface ReaderSource {
   readonly channel: string;
   readonly core: Core;
+  /** Aborted when the client is closed. */
+  readonly life: AbortSignal;
   /** Only with a run-time contract. */
   readonly schema: StandardSchema | undefined;
 }
@@ -29,18 +31,19 @@ const DONE = { done: true, value: undefined } as const;
 export class RecordReader<Data> implements ChannelReader<Data> {
   readonly #source: ReaderSource;
   readonly #options: ReadOptions;
+  /** Each of them ends the reading. */
+  readonly #signals: readonly (AbortSignal | undefined)[];
   #unread: Unread | undefined;
   #isStopped = false;
 
   constructor(source: ReaderSource, options: ReadOptions) {
     this.#source = source;
     this.#options = options;
-    options.signal?.addEventListener('abort', this.stop, { once: true });
-    if (options.signal?.aborted === true) this.#isStopped = true;
+    this.#signals = [source.life, options.signal];
   }
 
   readonly stop = (): void => {
-    this.#options.signal?.removeEventListener('abort', this.stop);
+    for (const signal of this.#signals) signal?.removeEventListener('abort', this.stop);
     this.#isStopped = true;
     const unread = this.#unread;
     if (unread === undefined) return;
@@ -82,7 +85,7 @@ export class RecordReader<Data> implements ChannelReader<Data> {
   }
 
   async #pull(): Promise<Next<ChannelItem<Data>>> {
-    if (this.#isStopped) return DONE;
+    if (this.#isStopped || this.#signals.some((signal) => signal?.aborted)) return DONE;
     const item = await this.#begin().pull();
     if (item === undefined) {
       this.stop();
@@ -101,10 +104,9 @@ export class RecordReader<Data> implements ChannelReader<Data> {
     if (this.#unread === undefined) {
       const { channel, core } = this.#source;
       const { subscriptions } = core;
-      const unread = new Unread(this.#options.from ?? 'now', () =>
-        subscriptions.onWanting(subscriptions.of(channel), 0, 0),
-      );
+      const unread = new Unread(this.#options.from ?? 'now', () => subscriptions.onWanting(subscriptions.of(channel)));
       this.#unread = unread;
+      for (const signal of this.#signals) signal?.addEventListener('abort', this.stop);
       subscriptions.of(channel).add(unread);
     }
     return this.#unread;

@@ -30,11 +30,13 @@ export class AppendReceipt extends Promise<Stored> implements Receipt {
   }
 
   readonly rid: string;
+  /** The life of the client that appended; `undefined` where nobody holds the receipt. */
+  readonly owner: AbortSignal | undefined;
   state: ReceiptState = 'waiting';
   readonly #resolve: (stored: Stored) => void;
   readonly #reject: (error: TidewayError) => void;
 
-  constructor(rid: string) {
+  constructor(rid: string, owner?: AbortSignal) {
     // The executor runs at once.
     let resolve!: (stored: Stored) => void;
     let reject!: (error: TidewayError) => void;
@@ -43,6 +45,7 @@ export class AppendReceipt extends Promise<Stored> implements Receipt {
       reject = onFailed;
     });
     this.rid = rid;
+    this.owner = owner;
     this.#resolve = resolve;
     this.#reject = reject;
     this.catch(() => {});

@@ -61,9 +61,7 @@ export class SseLink implements Link {
       post: (body) => this.#post('/v1/batch', body),
       onFrame: (frame) => this.#emit(frame),
     });
-    env.soon(() => {
-      if (!this.#isClosed) events.onOpen();
-    });
+    void this.#knock();
     this.#signOfLife();
   }
 
@@ -116,6 +114,18 @@ export class SseLink implements Link {
     this.#stream.abort();
     this.#batches.stop();
     this.#posts.abort();
+  }
+
+  /** Opens the link where a node answers: one that is going away does not take it (HTTP-13). */
+  async #knock(): Promise<void> {
+    const { signal } = this.#posts;
+    try {
+      await (await this.#http.send({ method: 'GET', path: '/v1/session', signal }, undefined)).text();
+    } catch (error) {
+      // Who has no token yet is no stranger.
+      if (!(error instanceof TidewayError) || error.retryMs !== undefined) return this.#end();
+    }
+    if (!this.#isClosed) this.#events.onOpen();
   }
 
   /** Who the server takes this client for (HTTP-13). */

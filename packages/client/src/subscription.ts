@@ -10,7 +10,6 @@ import {
   type RecordHeader,
   type ServerFrame,
   type Subscribed,
-  type TidewayError,
 } from '@tideway/protocol';
 import { errorOf, type Payload } from './link.ts';
 import type { Gap } from './record.ts';
@@ -24,7 +23,7 @@ export type SignalListener = (signal: Extract<ServerFrame, { op: 'signal' }>, pa
 /** What a subscription wants from those who own it. */
 export interface SubscriptionOwner {
   /** Somebody wants to be asked for: now, or after so many failures in a row. */
-  onWanting(subscription: Subscription, failures: number, atLeastMs: number): void;
+  onWanting(subscription: Subscription, failures?: number, atLeastMs?: number): void;
   /** Nobody takes records any more, for a moment (`full`) or for good. */
   onIdle(subscription: Subscription, isFull: boolean): void;
   /** The token is no longer good. */
@@ -36,7 +35,7 @@ export interface SubscriptionOwner {
   /** There is something to report (CLS-4). */
   onAnomaly(): void;
   /** Nobody else can be told. */
-  onError(error: Error): void;
+  onError(error: unknown): void;
 }
 
 export class Subscription {
@@ -85,12 +84,12 @@ export class Subscription {
       this.#asked = { from: reader.from, readers: [...this.#asked.readers, reader] };
     } else if (place !== undefined && (reader.from === place || (reader.from === 'now' && place >= this.#head))) {
       this.#attach(reader, place, this.#head);
-    } else this.#owner.onWanting(this, 0, 0);
+    } else this.#owner.onWanting(this);
   }
 
   listen(listener: SignalListener): void {
     this.listeners.add(listener);
-    if (!this.isFollowed) this.#owner.onWanting(this, 0, 0);
+    if (!this.isFollowed) this.#owner.onWanting(this);
   }
 
   remove(reader: Unread): void {
@@ -183,10 +182,10 @@ export class Subscription {
   }
 
   /** The server ended the subscription. */
-  onEnded(error: TidewayError | undefined): void {
+  onEnded(): void {
     this.#place = undefined;
     for (const reader of this.readers) {
-      reader.end(error);
+      reader.end();
       this.readers.delete(reader);
     }
     this.#owner.onChange();
@@ -218,7 +217,7 @@ export class Subscription {
         if (this.#holes++ < HOLES_MAX) {
           this.#place = undefined;
           for (const reader of this.#attached()) reader.state = 'wanting';
-          this.#owner.onWanting(this, this.#holes, 0);
+          this.#owner.onWanting(this, this.#holes);
           return false;
         }
         this.#holes = 0;
@@ -242,7 +241,7 @@ export class Subscription {
       if (answer.resumed === false) this.#tellGap(reader, answer.cursor, answer.reason ?? 'epoch');
       this.#attach(reader, answer.cursor, answer.head);
     }
-    this.#owner.onWanting(this, 0, 0);
+    this.#owner.onWanting(this);
     this.#checkIdle();
     this.#owner.onChange();
   }
@@ -264,7 +263,7 @@ export class Subscription {
     this.#failures++;
     if (action === 'refresh') this.#owner.onTokenRefused();
     if (error.code === 'behind' && this.#failures > HOLES_MAX) this.#owner.onBehind();
-    else this.#owner.onWanting(this, this.#failures, error.retryMs ?? 0);
+    else this.#owner.onWanting(this, this.#failures, error.retryMs);
   }
 
   #attach(reader: Unread, place: string, head: string): void {

@@ -3,7 +3,8 @@
  * of those that nobody reads any more, and now and then tells the server what went wrong (CLI-3, CLS-4).
  */
 import type { ServerFrame, SubscribeItem } from '@tideway/protocol';
-import type { Answer, Connection } from './connection.ts';
+import type { Answer } from './answer.ts';
+import type { Connection } from './connection.ts';
 import type { Env } from './env.ts';
 import type { Payload } from './link.ts';
 import { backoffMs } from './reconnect-delay.ts';
@@ -13,21 +14,25 @@ import { Subscription, type SubscriptionOwner } from './subscription.ts';
 const LINGER_MS = 5_000;
 /** How often at most the server hears of gaps and duplicates. */
 const REPORT_MS = 30_000;
+/** `limits.reported`: the whole table would be more than this page of code. */
+const REPORTED_MAX = 1e6;
 
 export class Subscriptions implements SubscriptionOwner {
   readonly #env: Env;
   readonly #connection: Connection;
-  readonly #owner: { onChange(): void; onError(error: unknown): void };
+  readonly onChange: () => void;
+  readonly onError: (error: unknown) => void;
   readonly #channels = new Map<string, Subscription>();
   readonly #wanting = new Set<Subscription>();
   readonly #timers = new Map<Subscription, () => void>();
   #isPlanned = false;
   #cancelReport: (() => void) | undefined;
 
-  constructor(env: Env, connection: Connection, owner: { onChange(): void; onError(error: unknown): void }) {
+  constructor(env: Env, connection: Connection, owner: Pick<SubscriptionOwner, 'onChange' | 'onError'>) {
     this.#env = env;
     this.#connection = connection;
-    this.#owner = owner;
+    this.onChange = owner.onChange;
+    this.onError = owner.onError;
   }
 
   /** True when every reader has all that there was when it began. */
@@ -61,10 +66,7 @@ export class Subscriptions implements SubscriptionOwner {
 
   close(): void {
     for (const cancel of this.#timers.values()) cancel();
-    this.#timers.clear();
     this.#cancelReport?.();
-    for (const subscription of this.#channels.values()) subscription.onEnded(undefined);
-    this.#channels.clear();
   }
 
   onFrame(frame: ServerFrame, payload: Payload | undefined): void {
@@ -73,19 +75,16 @@ export class Subscriptions implements SubscriptionOwner {
     if (subscription === undefined) return;
     switch (frame.op) {
       case 'record':
-        subscription.onRecord(frame, payload ?? '');
-        return;
+        return subscription.onRecord(frame, payload ?? '');
       case 'mark':
-        subscription.onMark(frame);
-        return;
+        return subscription.onMark(frame);
       case 'gap':
-        subscription.onGap(frame);
-        return;
+        return subscription.onGap(frame);
       case 'signal':
         for (const listener of subscription.listeners) listener(frame, payload);
         return;
       case 'closed':
-        subscription.onEnded(undefined);
+        subscription.onEnded();
         return;
       case 'unsubscribed':
         subscription.onUnsubscribed({
@@ -98,10 +97,10 @@ export class Subscriptions implements SubscriptionOwner {
     }
   }
 
-  onWanting(subscription: Subscription, failures: number, atLeastMs: number): void {
+  onWanting(subscription: Subscription, failures = 0, atLeastMs = 0): void {
     if (failures > 0) {
       const delayMs = atLeastMs + backoffMs(this.#env, failures);
-      this.#setTimer(subscription, delayMs, () => this.onWanting(subscription, 0, 0));
+      this.#setTimer(subscription, delayMs, () => this.onWanting(subscription));
       return;
     }
     this.#wanting.add(subscription);
@@ -124,14 +123,6 @@ export class Subscriptions implements SubscriptionOwner {
 
   onBehind(): void {
     this.#connection.restart(backoffMs(this.#env, 2));
-  }
-
-  onChange(): void {
-    this.#owner.onChange();
-  }
-
-  onError(error: Error): void {
-    this.#owner.onError(error);
   }
 
   onAnomaly(): void {
@@ -190,8 +181,10 @@ export class Subscriptions implements SubscriptionOwner {
   #report(): void {
     this.#cancelReport = undefined;
     for (const subscription of this.#channels.values()) {
-      const { channel, gaps, duplicates, lastTime } = subscription;
-      if (gaps + duplicates === 0) continue;
+      const { channel, lastTime } = subscription;
+      if (subscription.gaps + subscription.duplicates === 0) continue;
+      const gaps = Math.min(subscription.gaps, REPORTED_MAX);
+      const duplicates = Math.min(subscription.duplicates, REPORTED_MAX);
       const lag = lastTime && { lagMs: Math.max(0, this.#env.now() - lastTime) };
       this.#connection.send({ op: 'report', channel, gaps, duplicates, ...lag });
       subscription.gaps = 0;

@@ -1,33 +1,34 @@
 /**
  * Renews the token of a session while it lives, before the old one ends (HEL-4).
  */
+import type { Answer, Request } from './answer.ts';
 import { type Credentials, marginMs } from './credentials.ts';
 import { type Env, randomFraction } from './env.ts';
-import type { Answer, Request } from './connection.ts';
 import { errorOf } from './link.ts';
 
 /** How long after a failure the next attempt comes. */
 const AGAIN_MS = 5_000;
 
+/** Where the session is. */
 export interface RenewalOwner {
   request(request: Request, onAnswer: (answer: Answer) => void): void;
-  /** The application speaks for somebody else now, which takes a session of its own. */
-  onUserChanged(): void;
-  onError(error: unknown): void;
+  restart(delayMs: number): void;
 }
 
 export class TokenRenewal {
   readonly #env: Env;
   readonly #credentials: Credentials;
   readonly #owner: RenewalOwner;
+  readonly #events: { onError(error: unknown): void };
   /** Counts sessions: what was begun in an earlier one does not concern this one. */
   #session = 0;
   #cancel = () => {};
 
-  constructor(env: Env, credentials: Credentials, owner: RenewalOwner) {
+  constructor(env: Env, credentials: Credentials, owner: RenewalOwner, events: { onError(error: unknown): void }) {
     this.#env = env;
     this.#credentials = credentials;
     this.#owner = owner;
+    this.#events = events;
   }
 
   /** The server took the token. */
@@ -52,7 +53,7 @@ export class TokenRenewal {
         this.#owner.request({ op: 'token', token }, (answer) => this.#onAnswer(answer));
       },
       (error: unknown) => {
-        this.#owner.onError(error);
+        this.#events.onError(error);
         if (session === this.#session) this.#renewIn(AGAIN_MS);
       },
     );
@@ -60,10 +61,11 @@ export class TokenRenewal {
 
   #onAnswer(answer: Answer): void {
     if (answer.op === 'ok') this.accepted(answer.expiresInMs);
-    else if (answer.code === 'user_changed') this.#owner.onUserChanged();
+    // The application speaks for somebody else now, which takes a session of its own.
+    else if (answer.code === 'user_changed') this.#owner.restart(0);
     else {
       this.#credentials.refused();
-      this.#owner.onError(errorOf(answer));
+      this.#events.onError(errorOf(answer));
     }
   }
 

@@ -23,12 +23,16 @@ test('where the part for SSE cannot be loaded, WebSocket is tried again, and tha
   const transports = new Transports({ env, endpoints, http, choice: 'auto', onBetter() {} });
   /** Opens a link; what became of it. */
   const open = async () => {
-    const { promise, resolve } = Promise.withResolvers<string>();
-    const events: LinkEvents = { onOpen: () => resolve('open'), onFrame() {}, onClose: () => resolve('closed') };
+    let outcome: string | undefined;
+    const events: LinkEvents = {
+      onOpen: () => void (outcome ??= 'open'),
+      onFrame() {},
+      onClose: () => void (outcome ??= 'closed'),
+    };
     const count = sockets.length;
     const link = transports.open(events);
     if (sockets.length > count) return 'socket';
-    const outcome = await promise;
+    while (outcome === undefined) await world.pass(10);
     link.close();
     return outcome;
   };

@@ -38,7 +38,7 @@ export class Transports {
   }
 
   open(events: LinkEvents): Link {
-    return this.#kind === 'sse' ? this.#openSse(events) : this.#openSocket(events);
+    return this.#kind === 'sse' ? this.#openSse(events) : openWebSocketLink(this.#options, events);
   }
 
   /** A link ended before `hello` was answered. */
@@ -69,7 +69,7 @@ export class Transports {
 
   /** A frame before `hello` is answered too: that is proof enough. */
   #tryAgain(): void {
-    const link = this.#openSocket({
+    const link = openWebSocketLink(this.#options, {
       onOpen: () => link.probe(),
       onFrame: () => {
         link.close();
@@ -106,9 +106,5 @@ export class Transports {
         link?.close();
       },
     };
-  }
-
-  #openSocket(events: LinkEvents): Link {
-    return openWebSocketLink(this.#options.env, this.#options.endpoints.socket, events);
   }
 }

@@ -86,12 +86,10 @@ export class Unread {
   end(error?: Error): void {
     if (this.state === 'ended') return;
     this.state = 'ended';
-    this.#error = error;
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    if (waiting === undefined) return;
-    this.#error = undefined;
-    if (error === undefined) waiting.resolve(undefined);
+    if (waiting === undefined) this.#error = error;
+    else if (error === undefined) waiting.resolve(undefined);
     else waiting.reject(error);
   }
 

@@ -2,6 +2,7 @@
  * A link over WebSocket (WS-1, FRM-1): one message is one frame.
  */
 import { decodeServerHeader, encodeClientHeader, splitBytes, splitText } from '@tideway/protocol';
+import type { Endpoints } from './endpoints.ts';
 import type { Env } from './env.ts';
 import type { Link, LinkEvents } from './link.ts';
 
@@ -12,15 +13,17 @@ const PROBE_ID = Number.MAX_SAFE_INTEGER;
 
 const utf8 = new TextEncoder();
 
-export function openWebSocketLink(env: Env, url: string, events: LinkEvents): Link {
-  const socket = env.openSocket(url, 'tideway.v1', {
-    onOpen: () => events.onOpen(),
+export function openWebSocketLink(
+  { env, endpoints }: { readonly env: Env; readonly endpoints: Endpoints },
+  events: LinkEvents,
+): Link {
+  const socket = env.openSocket(endpoints.socket, 'tideway.v1', {
+    ...events,
     onMessage(message) {
       const { header, payload } = typeof message === 'string' ? splitText(message) : splitBytes(message);
       const frame = decodeServerHeader(header);
       if (frame !== undefined) events.onFrame(frame, payload);
     },
-    onClose: (close) => events.onClose(close),
   });
   const link: Link = {
     send(frame, payload) {

@@ -8,12 +8,13 @@ import { test, type TestContext } from 'node:test';
 import { build } from 'esbuild';
 import { chromium, type BrowserContext, type Page as Tab } from 'playwright-core';
 import { createServer, type Server } from 'tideway';
+import { freePort } from '../../../scripts/free-ports.ts';
 import { findChromium, requireService } from '../../../scripts/services.ts';
 import type { Page } from './outbox-page.ts';
 
 declare const tideway: Page;
 
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 
 /** Serves the page, from another origin than the Tideway server: that one is down at times. */
 async function servePage(t: TestContext): Promise<string> {
@@ -49,13 +50,6 @@ async function openBrowser(t: TestContext): Promise<BrowserContext | undefined> 
 }
 
 /** A port that is free now; nothing listens on it until the test says so. */
-async function freePort(): Promise<number> {
-  const server = createHttpServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => void server.close(() => resolve()));
-  return port;
-}
 
 async function startServer(t: TestContext, port: number, origin: string): Promise<Server> {
   const anyone = { subscribe: 'anyone', append: 'anyone', history: 'anyone' } as const;

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
+import { freePort } from '../../../scripts/free-ports.ts';
 
 const MAIN = join(import.meta.dirname, '../../server/src/cli/main.ts');
 /** A server that outlives whoever started it would run for ever. */
@@ -30,6 +31,7 @@ export class ServerChild {
   }
 
   async start(): Promise<void> {
+    if (this.#port === 0) this.#port = await freePort();
     const node = ['--conditions=tideway-source', '--disable-warning=ExperimentalWarning', '--import', LEASH];
     const dev = ['dev', '--port', String(this.#port), '--json', '--log-level', 'error', ...this.#flags];
     const child = spawn(process.execPath, [...node, MAIN, ...dev], { stdio: ['ignore', 'pipe', 'ignore', 'ipc'] });

@@ -21,6 +21,7 @@ export type Step =
     }
   | { readonly type: 'stop'; readonly reading: number }
   | { readonly type: 'cut'; readonly close: number }
+  | { readonly type: 'drain'; readonly withinMs: number }
   | { readonly type: 'down'; readonly forMs: number }
   | { readonly type: 'lose answers'; readonly forMs: number }
   | { readonly type: 'refuse'; readonly forMs: number; readonly isStored: boolean }
@@ -98,6 +99,12 @@ export class SimulatedRun {
       }
       case 'cut':
         network.cutAll(step.close);
+        return;
+      case 'drain':
+        for (const session of server.sessions) {
+          session.send({ op: 'drain', withinMs: step.withinMs });
+          world.after(step.withinMs, () => session.close(4005));
+        }
         return;
       case 'down':
         network.isUp = false;

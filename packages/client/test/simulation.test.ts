@@ -1,5 +1,5 @@
 /**
- * The client against a world that lies in wait: connections cut at any moment, slow and jumpy lines, answers lost,
+ * The client against a world that lies in wait: connections cut at any moment, servers that go away in order, slow and jumpy lines, answers lost,
  * appends refused for a while, frames left out or sent twice, connections that live on at one end only, a log that is
  * trimmed, rewound or replaced, readers that dawdle. Whatever happens, each reader sees the log in order, once, with every gap said, and each append has one outcome.
  * A failure prints fast-check's seed and path; with them the same run happens again.
@@ -44,6 +44,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({ type: fc.constant('cut' as const), close: fc.constantFrom(1006, 1001, 1012, 4002, 4005) }),
   },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('drain' as const), withinMs: moment }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('down' as const), forMs: moment }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('lose answers' as const), forMs: moment }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('refuse' as const), forMs: moment, isStored: fc.boolean() }) },
