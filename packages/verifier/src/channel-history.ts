@@ -2,9 +2,10 @@
  * One channel as the checker knows it: every record that is known to exist, in cursor order, inside a window, with the
  * appends behind them. Knows nothing of how readers move; `reader-check.ts` does.
  */
-import { lowerBound, namesRecord, positionOf } from './cursor-order.ts';
+import { epochOf, lowerBound, namesRecord, positionOf } from './cursor-order.ts';
 import type { AppendEvent, OutcomeEvent } from './history.ts';
 import type { ReaderHistory } from './reader-history.ts';
+import { UntoldAcknowledgements } from './untold.ts';
 import type { ViolationKind } from './verdict.ts';
 import { WriterOrder } from './writer-order.ts';
 
@@ -72,15 +73,22 @@ export class ChannelHistory {
   /** Ascending in both: by this tick the newest acknowledged record was at this cursor. */
   #acknowledged: { readonly tick: number; readonly cursor: string }[] = [];
   #declared: DeclaredGap[] = [];
+  readonly #overEpochs = new Set<string>();
   readonly #report: Report;
   readonly #windowRecords: number;
   readonly #closedWorld: boolean;
+  readonly #untold: UntoldAcknowledgements | undefined;
 
-  constructor(channel: string, options: { report: Report; windowRecords: number; closedWorld: boolean }) {
+  /** @param options `mayBeUntold`: writers may hear of another history before readers are told of it */
+  constructor(
+    channel: string,
+    options: { report: Report; windowRecords: number; closedWorld: boolean; mayBeUntold: boolean },
+  ) {
     this.channel = channel;
     this.#report = options.report;
     this.#windowRecords = options.windowRecords;
     this.#closedWorld = options.closedWorld;
+    if (options.mayBeUntold) this.#untold = new UntoldAcknowledgements((...of) => this.#exists(...of));
     this.#writers = new WriterOrder(options.report);
   }
 
@@ -113,11 +121,29 @@ export class ChannelHistory {
         this.#acknowledged.push({ tick, cursor: outcome.cursor });
         if (this.#acknowledged.length > 2_048) this.#acknowledged = this.#acknowledged.slice(1_024);
       }
-      this.note(outcome.cursor, { id, acknowledged: true });
+      if (this.#untold !== undefined && this.#isPassed(outcome.cursor)) {
+        this.#untold.hold({ tick, cursor: outcome.cursor, id });
+      } else this.#exists(outcome.cursor, id);
     } else if (outcome.state === 'refused') {
       const cursor = this.#cursorById.get(id);
       if (cursor !== undefined) this.#refusedVisible(event.rid, cursor, outcome.code);
     }
+  }
+
+  /** Whatever was acknowledged is part of the history that readers know, or lost. */
+  settle(): void {
+    this.#untold?.settle();
+  }
+
+  #exists(cursor: string, id: string): void {
+    if (!this.isOver(cursor)) this.note(cursor, { id, acknowledged: true });
+  }
+
+  /** A reader went past the place, and no record is known there. */
+  #isPassed(cursor: string): boolean {
+    if (this.has(cursor)) return false;
+    const sameLife = (reader: ReaderHistory): boolean => epochOf(reader.place ?? '') === epochOf(cursor);
+    return [...this.readers.values()].some((reader) => sameLife(reader) && reader.covers(cursor));
   }
 
   /** The newest cursor that was acknowledged by this tick. */
@@ -137,7 +163,9 @@ export class ChannelHistory {
       else this.entries.splice(at, 0, entry);
       this.recordCount++;
       for (const reader of this.readers.values()) {
-        if (reader.covers(cursor)) this.lost(reader, cursor, what.acknowledged === true);
+        // Between two lives of a log there is no order.
+        if (epochOf(reader.place ?? cursor) === epochOf(cursor) && reader.covers(cursor))
+          this.lost(reader, cursor, what.acknowledged === true);
       }
       if (this.entries.length > 1.25 * this.#windowRecords) this.#retire();
     }
@@ -164,7 +192,9 @@ export class ChannelHistory {
   /** The known records behind a place, as far as the window reaches. */
   after(place: string): readonly Entry[] {
     const at = lowerBound(this.entries, place);
-    return this.entries.slice(this.entries[at]?.cursor === place ? at + 1 : at);
+    return this.entries
+      .slice(this.entries[at]?.cursor === place ? at + 1 : at)
+      .filter(({ cursor }) => place === '' || epochOf(cursor) === epochOf(place));
   }
 
   has(cursor: string): boolean {
@@ -189,8 +219,14 @@ export class ChannelHistory {
     this.#declared = [];
   }
 
+  /** True for a place of a life that has ended: who is still there has not been told yet. */
+  isOver(cursor: string): boolean {
+    return this.#overEpochs.has(epochOf(cursor));
+  }
+
   /** The log began another life (its epoch changed, or it diverged): what was known counts no more. */
-  reset(): void {
+  reset(epoch?: string): void {
+    for (const { cursor } of this.entries) if (epochOf(cursor) !== epoch) this.#overEpochs.add(epochOf(cursor));
     this.entries = [];
     this.below = '';
     this.floor = undefined;
@@ -199,6 +235,7 @@ export class ChannelHistory {
     this.#cursorById.clear();
     this.#writers.clear();
     for (const reader of this.readers.values()) reader.forgetRanges();
+    this.settle();
   }
 
   /** Two records cannot stand at one position: one of them is gone. */
@@ -258,7 +295,7 @@ export class ChannelHistory {
     const { cursor } = entry;
     const rid = id.slice(id.indexOf('\n') + 1);
     const first = this.#cursorById.get(id);
-    if (first !== undefined && first !== cursor) {
+    if (first !== undefined && first !== cursor && epochOf(first) === epochOf(cursor)) {
       this.#report('duplicated', `one rid has two records, ${first} and ${cursor}`, { cursor, rid });
       return;
     }

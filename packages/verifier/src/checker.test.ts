@@ -228,6 +228,10 @@ test('a newest record below what was acknowledged before the question: it is gon
   const events = [...three, subscribed('a', { cursor: at(2), head: at(2), asked: 6 })];
   found(events, 'gone', at(3));
   clean([...three.slice(0, 4), subscribed('a', { cursor: at(2), head: at(2), asked: 4 })]);
+  // Another node may not have it yet; the record comes, or it is lost at the end.
+  const there = [...events, ...[3].map((n) => record('a', n))];
+  clean(there, { manyNodes: true });
+  found(events, 'lost', at(3), { manyNodes: true });
 });
 
 test('a place that goes back on resume is a lost tail, unless the log may lose it', () => {

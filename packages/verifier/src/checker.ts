@@ -20,6 +20,8 @@ export interface CheckerOptions {
   readonly closedWorld?: boolean;
   /** The log may lose or replace its tail and say so with `diverged` or `epoch`; where false, such a gap is a violation. */
   readonly mayDiverge?: boolean;
+  /** Readers and writers are on several nodes: one may not have yet what another has acknowledged. */
+  readonly manyNodes?: boolean;
   /** What the channel's retention promises to keep, where only the number of records decides. */
   readonly retentionRecords?: (channel: string) => number | undefined;
   /** Called for each violation as it is found. */
@@ -68,13 +70,17 @@ export class HistoryChecker {
         channel.onOutcome(event, this.tick);
         return;
       case 'subscribed':
-        checkSubscribed(this.#reader(channel, event.reader), channel, event, this.tick, rules);
+        if (channel.isOver(event.head)) this.#reader(channel, event.reader).begin(event);
+        else checkSubscribed(this.#reader(channel, event.reader), channel, event, this.tick, rules);
         return;
       case 'record':
         this.#delivered++;
+        // Somebody knows already that this life of the log is over; the gap that tells this reader is on its way.
+        if (channel.isOver(event.cursor)) return;
         if (checkRecord(this.#reader(channel, event.reader), channel, event, rules) === 'beyond') this.#beyondWindow++;
         return;
       case 'mark':
+        if (channel.isOver(event.cursor)) return;
         checkMark(this.#reader(channel, event.reader), channel, event, rules);
         return;
       case 'gap':
@@ -127,6 +133,7 @@ export class HistoryChecker {
     for (const channel of this.#channels.values()) {
       const { report } = this.#rules.get(channel.channel) as ReaderRules;
       const recordsKept = this.#options.retentionRecords?.(channel.channel);
+      channel.settle();
       if (recordsKept !== undefined) channel.checkRetention(recordsKept);
       for (const reader of channel.readers.values()) {
         if (settled !== undefined && !settled.has(reader.reader)) continue;
@@ -140,11 +147,16 @@ export class HistoryChecker {
   #channel(name: string): ChannelHistory {
     let channel = this.#channels.get(name);
     if (channel === undefined) {
-      const { windowRecords = 50_000, closedWorld = false, mayDiverge = true } = this.#options;
+      const { windowRecords = 50_000, closedWorld = false, mayDiverge = true, manyNodes = false } = this.#options;
       const report = this.#reportFor(name);
-      channel = new ChannelHistory(name, { report, windowRecords, closedWorld });
+      channel = new ChannelHistory(name, {
+        report,
+        windowRecords,
+        closedWorld,
+        mayBeUntold: mayDiverge && manyNodes,
+      });
       this.#channels.set(name, channel);
-      this.#rules.set(name, { report, mayDiverge });
+      this.#rules.set(name, { report, mayDiverge, manyNodes });
     }
     return channel;
   }

@@ -12,6 +12,8 @@ export interface ReaderRules {
   readonly report: Report;
   /** The log may lose or replace its tail (declared by `diverged` or `epoch`); else such a gap is itself a loss. */
   readonly mayDiverge: boolean;
+  /** A node may not have yet what another one has acknowledged. */
+  readonly manyNodes: boolean;
 }
 
 export function checkSubscribed(
@@ -21,10 +23,7 @@ export function checkSubscribed(
   tick: number,
   rules: ReaderRules,
 ): void {
-  reader.onWire = true;
-  reader.live = true;
-  reader.session = event.session;
-  reader.asked = event.asked;
+  reader.begin(event);
   const { from, cursor, head } = event;
   const where = { cursor, reader: reader.reader };
   if (
@@ -36,7 +35,7 @@ export function checkSubscribed(
     const text = `${reader.reader} was given everything up to ${reader.place} only, and resumes from ${from}`;
     rules.report('undeclared-gap', text, { cursor: from, reader: reader.reader });
   }
-  if (event.asked !== undefined) {
+  if (event.asked !== undefined && !rules.manyNodes) {
     const newest = channel.acknowledgedBy(event.asked);
     if (newest !== undefined && epochOf(newest) === epochOf(head) && head < newest) {
       const text = `${reader.reader} was told that ${head} is the newest record, after ${newest} had been acknowledged`;
@@ -115,7 +114,8 @@ function declareGap(
     if (cursor > (channel.floor?.cursor ?? '')) channel.floor = { cursor, tick: gap.tick };
     if (gap.head !== undefined) channel.declared({ reader: reader.reader, floor: cursor, head: gap.head });
   } else if (mayDiverge) {
-    if (from !== undefined && channel.entries.length > 0 && !sameLife(channel, cursor, reason)) channel.reset();
+    if (from !== undefined && channel.entries.length > 0 && !sameLife(channel, cursor, reason))
+      channel.reset(epochOf(cursor));
   } else {
     const text = `${reader.reader} was told that the log is another one (${reason}) behind ${from ?? 'its start'}: what was acknowledged there is gone`;
     report('gone', text, where);

@@ -38,6 +38,14 @@ export class ReaderHistory {
     this.channel = channel;
   }
 
+  /** A subscription begins. */
+  begin({ session, asked }: { readonly session?: string | undefined; readonly asked?: number | undefined }): void {
+    this.onWire = true;
+    this.live = true;
+    this.session = session;
+    this.asked = asked;
+  }
+
   /** Begins anew at a place: nothing before it is claimed to be covered by what follows. */
   restart(place: string): void {
     this.jump(place);

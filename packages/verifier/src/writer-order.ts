@@ -1,6 +1,6 @@
 /** The order of each writer: its records must stand in the log as it sent them (APP-3). */
 import type { Report } from './channel-history.ts';
-import { lowerBound } from './cursor-order.ts';
+import { epochOf, lowerBound } from './cursor-order.ts';
 
 interface WriterStep {
   readonly cursor: string;
@@ -8,6 +8,7 @@ interface WriterStep {
 }
 
 export class WriterOrder {
+  /** By epoch and writer: what stands in two lives of a log has no order. */
   readonly #steps = new Map<string, WriterStep[]>();
   readonly #report: Report;
 
@@ -23,8 +24,9 @@ export class WriterOrder {
     readonly rid: string;
   }): void {
     const { writer, sequence, cursor, rid } = step;
-    let steps = this.#steps.get(writer);
-    if (steps === undefined) this.#steps.set(writer, (steps = []));
+    const key = `${epochOf(cursor)} ${writer}`;
+    let steps = this.#steps.get(key);
+    if (steps === undefined) this.#steps.set(key, (steps = []));
     const at = lowerBound(steps, cursor);
     const earlier = steps[at - 1];
     const later = steps[at];
@@ -41,9 +43,10 @@ export class WriterOrder {
 
   /** Forgets what lies below a place, but for the newest step of each writer: the next one is compared with it. */
   retire(below: string): void {
-    for (const [writer, steps] of this.#steps) {
+    for (const [key, steps] of this.#steps) {
+      if (!key.startsWith(epochOf(below))) continue;
       const keep = Math.max(0, lowerBound(steps, below) - 1);
-      if (keep > 0) this.#steps.set(writer, steps.slice(keep));
+      if (keep > 0) this.#steps.set(key, steps.slice(keep));
     }
   }
 

@@ -15,6 +15,9 @@ export interface FaultCounts {
   fullDisk: number;
   clockSteps: number;
   trims: number;
+  /** Of a server with workers: processes killed, and paused. */
+  workerKills: number;
+  workerPauses: number;
 }
 
 interface World {

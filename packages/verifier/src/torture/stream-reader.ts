@@ -1,7 +1,7 @@
 /** A client that follows several channels over one raw event stream, and comes back with its places as Last-Event-ID. */
 import type { GapReason } from '@tideway/protocol';
 import { hashData } from '../checker.ts';
-import { openEventStream, type StreamBlock } from '../raw/event-stream.ts';
+import { openEventStreamOver, type HttpVersion, type StreamBlock } from '../raw/event-stream.ts';
 import { within } from '../raw/deadline.ts';
 import type { FaultProxy } from '../raw/fault-proxy.ts';
 import type { Random } from './random.ts';
@@ -28,17 +28,22 @@ export class StreamReader implements TortureClient {
   readonly proxy: FaultProxy;
   readonly reads: readonly string[];
   readonly pending = 0;
+  readonly #version: HttpVersion;
   readonly #stage: Stage;
   readonly #random: Random;
   readonly #places = new Map<string, string>();
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
 
-  constructor(stage: Stage, options: { name: string; proxy: FaultProxy; random: Random; reads: readonly string[] }) {
+  constructor(
+    stage: Stage,
+    options: { name: string; proxy: FaultProxy; random: Random; reads: readonly string[]; version?: HttpVersion },
+  ) {
     this.#stage = stage;
     this.name = options.name;
     this.proxy = options.proxy;
     this.reads = options.reads;
+    this.#version = options.version ?? '1.1';
     this.#random = options.random;
     this.#running = this.#follow();
   }
@@ -74,7 +79,7 @@ export class StreamReader implements TortureClient {
     const asked = this.#stage.checker.tick;
     const ids = this.reads.map((channel) => from.get(channel) ?? '').join(',');
     const headers: Record<string, string> = from.size > 0 ? { 'Last-Event-ID': ids } : {};
-    const stream = await within(openEventStream(url, { headers }), CONNECT_MS, 'the stream');
+    const stream = await within(openEventStreamOver(this.#version, url, headers), CONNECT_MS, 'the stream');
     const stop = (): void => stream.stop();
     this.#stop.signal.addEventListener('abort', stop);
     try {

@@ -17,6 +17,7 @@ import { RawClient } from './raw-client.ts';
 import { SdkClient } from './sdk-client.ts';
 import { rest, type SlowReader, type Stage, type TortureClient } from './stage.ts';
 import { StreamReader } from './stream-reader.ts';
+import { troubleWorkers, WorkerPids } from './worker-faults.ts';
 
 export interface TortureOptions {
   readonly seconds: number;
@@ -29,7 +30,19 @@ export interface TortureOptions {
   readonly appendsPerSecond?: number | undefined;
   /** The folder of the server's data; absent: one of its own, removed when nothing was wrong. */
   readonly data?: string | undefined;
+  /** So many processes serve its clients, and are killed and paused too. */
+  readonly workers?: number | undefined;
   readonly onProgress?: (progress: TortureProgress) => void;
+  /** Asked once the seconds are over: while it says no the run goes on, up to five times as long. */
+  readonly isEnough?: (events: TortureEvents) => boolean;
+}
+
+/** What has happened so far. */
+export interface TortureEvents {
+  readonly kills: number;
+  readonly killsInsideWrite: number;
+  readonly workerKills: number;
+  readonly verdict: Verdict;
 }
 
 export interface TortureProgress {
@@ -72,8 +85,11 @@ const NAMESPACES = {
   short: { ...everything, retention: { records: SHORT_RECORDS } },
 };
 const PROGRESS_MS = 5_000;
+/** What a run that has not seen enough goes on by, and how many times its own length it may take. */
+const LONGER_MS = 500;
+const LONGER_MAX = 5;
 /** How long writers may take to bring all appends to an outcome, and readers to reach the end, once there is peace. */
-const PEACE_MS = 60_000;
+const PEACE_MS = 180_000;
 
 export async function torture(options: TortureOptions): Promise<TortureReport> {
   const random = new Random(options.seed);
@@ -84,17 +100,22 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     TORTURE_EVIDENCE: evidence,
   };
   let repairs = 0;
+  const workers = new WorkerPids();
   const server = new ServerProcess({
     data: join(data, 'server'),
-    flags: ['--ping-ms', '1000', '--log-format', 'json'],
+    flags: ['--ping-ms', '1000', '--log-format', 'json', '--workers', String(options.workers ?? 0)],
     env: environment,
     preload: new URL('./inside.ts', import.meta.url),
-    onLogLine: (line) => void (line.includes('"log.repaired"') && repairs++),
+    onLogLine(line) {
+      if (line.includes('"log.repaired"')) repairs++;
+      workers.hear(line);
+    },
   });
   const failures: string[] = [];
   const checker = new HistoryChecker({
     closedWorld: true,
     mayDiverge: false,
+    manyNodes: options.workers !== undefined,
     retentionRecords: (channel) => (channel === SHORT ? SHORT_RECORDS : undefined),
   });
   const stage: Stage = {
@@ -106,7 +127,16 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     },
   };
   const kills: KillCounts = { kills: 0, halfStarted: 0, refusedStarts: 0, missed: 0, slowestStartMs: 0 };
-  const faults: FaultCounts = { network: 0, rests: 0, slowDisk: 0, fullDisk: 0, clockSteps: 0, trims: 0 };
+  const faults: FaultCounts = {
+    network: 0,
+    rests: 0,
+    slowDisk: 0,
+    fullDisk: 0,
+    clockSteps: 0,
+    trims: 0,
+    workerKills: 0,
+    workerPauses: 0,
+  };
   await server.start();
   const proxies: FaultProxy[] = [];
   const clients = await makeClients(stage, random, server, proxies);
@@ -126,6 +156,7 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     troubleDisk({ ...world, random: random.fork() }, server),
     stepClock({ ...world, random: random.fork() }, server, environment),
     trim({ ...world, random: random.fork() }, stage, server, TRIMMED),
+    troubleWorkers({ ...world, random: random.fork() }, server, workers),
   ]);
   const broken = running.then(
     () => {},
@@ -136,9 +167,18 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
   );
   let settled = new Set<string>();
   try {
-    const endMs = performance.now() + options.seconds * 1_000;
-    while (endMs - performance.now() > 1 && !trouble.signal.aborted) {
-      await rest(Math.min(PROGRESS_MS, Math.ceil(endMs - performance.now())), trouble.signal);
+    const beginMs = performance.now();
+    const endMs = beginMs + options.seconds * 1_000;
+    const isEnough = (): boolean =>
+      options.isEnough?.({
+        kills: kills.kills,
+        killsInsideWrite: readEvidence(evidence).length,
+        workerKills: faults.workerKills,
+        verdict: checker.verdict(),
+      }) !== false || performance.now() - beginMs > LONGER_MAX * options.seconds * 1_000;
+    while ((endMs - performance.now() > 1 || !isEnough()) && !trouble.signal.aborted) {
+      const leftMs = Math.ceil(endMs - performance.now());
+      await rest(Math.min(PROGRESS_MS, leftMs > 1 ? leftMs : LONGER_MS), trouble.signal);
       options.onProgress?.({
         secondsLeft: Math.max(0, Math.round((endMs - performance.now()) / 1_000)),
         kills: kills.kills,

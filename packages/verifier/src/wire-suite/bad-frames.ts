@@ -51,6 +51,9 @@ export function badFrames(channel: string): readonly (readonly [what: string, fr
     ['a token that is none', frame({ op: 'token', token: 7 })],
     ['no token', frame({ op: 'token' })],
     ['a report of another type', JSON.stringify({ op: 'report', channel, gaps: 'many' })],
+    ['a report of half a gap', JSON.stringify({ op: 'report', channel, gaps: 0.5 })],
+    ['a report of too many gaps', JSON.stringify({ op: 'report', channel, gaps: 1e308 })],
+    ['a report of too many duplicates', JSON.stringify({ op: 'report', channel, duplicates: 1_000_001 })],
     ['a report below zero', JSON.stringify({ op: 'report', channel, lagMs: -1 })],
   ];
 }

@@ -93,6 +93,18 @@ export const frameChecks: readonly Check[] = [
     },
   ),
 
+  check('FRM-2', 'the header of a binary message is UTF-8, or the frame is not understood', async (wire) => {
+    const talk = await wire.session();
+    const channel = wire.channel();
+    for (const member of ['"key":"\xff"', '"data":"\xff"', '"unknown":"\xff"']) {
+      const frame = `{"op":"append","id":902,"channel":"${channel}","rid":"r1",${member}}`;
+      talk.raw.sendBinary(Buffer.from(member.startsWith('"data"') ? frame : `${frame}\n1`, 'latin1'));
+      assertError(await talk.nextOf('error'), 'bad_frame');
+    }
+    const page = await wire.http('GET', '/v1/records', { query: { channel } });
+    assert.deepEqual((page.json as { records: unknown[] }).records, []);
+  }),
+
   check('FRM-1', 'of a member given twice the last counts', async (wire) => {
     const talk = await wire.session();
     const channel = wire.channel();

@@ -42,6 +42,18 @@ export const httpAppendChecks: readonly Check[] = [
     assertHttpError(await wire.http('GET', '/v1/records'), 400, 'bad_frame');
   }),
 
+  check('HTTP-1 NAM-4', 'Tideway-Instance has 1–64 printable ASCII characters', async (wire) => {
+    const channel = wire.channel();
+    for (const instance of ['x'.repeat(65), 'caf\u00e9']) {
+      const headers = { 'Tideway-Instance': instance };
+      const signal = await wire.http('POST', '/v1/signals', { query: { channel }, body: '{}', headers });
+      assertHttpError(signal, 400, 'bad_frame');
+      assertHttpError(await wire.http('GET', '/v1/events', { query: { channel }, headers }), 400, 'bad_frame');
+    }
+    const headers = { 'Tideway-Instance': `~${'x'.repeat(62)} ~`.slice(0, 64) };
+    assert.equal((await wire.http('POST', '/v1/signals', { query: { channel }, body: '{}', headers })).status, 202);
+  }),
+
   check('HTTP-3', 'a post is 201 with its cursor, JSON whatever the type says, bytes as octet-stream', async (wire) => {
     const talk = await wire.session();
     const channel = wire.channel();
@@ -142,6 +154,40 @@ export const httpAppendChecks: readonly Check[] = [
     },
   ),
 
+  check('HTTP-1 NAM-4', 'a header or parameter that is there and empty is malformed, not absent', async (wire) => {
+    const channel = wire.channel();
+    for (const name of ['Idempotency-Key', 'Tideway-Key', 'traceparent'])
+      assertHttpError(await post(wire, channel, { body: '1', headers: { [name]: '' } }), 400, 'bad_frame');
+    const signal = { query: { channel, to: '' }, body: '1' };
+    assertHttpError(await wire.http('POST', '/v1/signals', signal), 400, 'bad_frame');
+    assertHttpError(await wire.http('POST', '/v1/disconnect', { query: { user: '' } }), 400, 'bad_frame');
+  }),
+
+  check('HTTP-4 FRM-5 NAM-4', 'what is no UTF-8 or no text of the right form is stored nowhere', async (wire) => {
+    const channel = wire.channel();
+    const raw = Buffer.from(`[{"channel":"${channel}","data":"\xff"}]`, 'latin1');
+    assertHttpError(await wire.http('POST', '/v1/batch', { body: raw }), 400, 'bad_frame');
+    const items = [{ key: '\ud800' }, { key: '' }, { trace: '' }, { trace: 'x'.repeat(65) }, { trace: 'caf\u00e9' }];
+    const answer = await batch(
+      wire,
+      items.map((item) => ({ channel, data: 1, ...item })),
+    );
+    const { results } = answer.json as { results: Fields[] };
+    for (const result of results) assertErrorFields(result, 'bad_frame');
+    const page = await wire.http('GET', '/v1/records', { query: { channel } });
+    assert.deepEqual((page.json as { records: unknown[] }).records, []);
+  }),
+
+  check('HTTP-8 HTTP-3', 'the type that makes a signal bytes is read as that of a record is', async (wire) => {
+    const talk = await wire.session();
+    const channel = wire.channel();
+    await talk.subscribe(channel);
+    const headers = { 'Content-Type': 'Application/Octet-Stream; of=anything' };
+    const answer = await wire.http('POST', '/v1/signals', { query: { channel }, body: 'no json', headers });
+    assert.equal(answer.status, 202, answer.text);
+    assert.equal((await talk.nextOf('signal', channel)).binary, true);
+  }),
+
   check('HTTP-4 LIM-1', 'only a body that is no array of 1–1,000 items fails as a whole', async (wire) => {
     const channel = wire.channel();
     const items = Array.from({ length: 1_001 }, (_, i) => ({ channel, rid: `r${i}`, data: i }));
@@ -164,6 +210,27 @@ export const httpAppendChecks: readonly Check[] = [
     const forged = await wire.http('GET', '/v1/session', { headers: { Authorization: 'Bearer not.a.token' } });
     assertHttpError(forged, 401, ['unauthenticated', 'token_expired']);
     assert.match(forged.headers.get('www-authenticate') ?? '', /^Bearer/);
+  }),
+
+  check('HTTP-16', 'what one may do in a channel is said without trying, in the order asked', async (wire) => {
+    const channel = wire.channel();
+    const asked = [channel, 'Nope', '$system:vitals'];
+    const answer = await wire.http('GET', '/v1/session', { query: { channel: asked } });
+    assert.equal(answer.status, 200, answer.text);
+    const { channels, limits } = answer.json as { channels: Fields[]; limits: Fields };
+    assert.ok(limits['recordBytes'] !== undefined, 'the members of HTTP-13 stand there, too');
+    assert.deepEqual(
+      channels.map((item) => item['channel']),
+      asked,
+    );
+    const [own, none, server] = channels as [Fields, Fields, Fields];
+    for (const permission of ['subscribe', 'append', 'history']) {
+      assert.ok((own['permissions'] as readonly string[]).includes(permission), permission);
+    }
+    assert.deepEqual([none['code'], typeof none['message']], ['channel_unknown', 'string']);
+    assert.equal(((server['permissions'] ?? []) as readonly string[]).includes('append'), false, 'NAM-2');
+    const many = Array.from({ length: 101 }, () => channel);
+    assertHttpError(await wire.http('GET', '/v1/session', { query: { channel: many } }), 400, 'bad_frame');
   }),
 
   check('LIM-1 HTTP-2', 'a body over its limit is too_large', async (wire) => {

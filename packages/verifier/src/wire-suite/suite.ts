@@ -35,7 +35,7 @@ export const wireChecks: readonly Check[] = [
 ];
 
 /** No check takes longer: the longest waits are 20 s for a comment and 30 s for an EventSource to come back. */
-const CHECK_MS = 90_000;
+const CHECK_MS = 180_000;
 
 export interface CheckResult {
   readonly check: Check;
