@@ -55,6 +55,8 @@ function markEqual(id: string, isEqual: boolean): void {
 
 export interface ReaderFigures {
   readonly state: ReaderState;
+  /** The node it is connected to, where there are several. */
+  readonly where: string | undefined;
   readonly seen: number;
   readonly behind: number;
   /** The hash over all of it. */
@@ -71,17 +73,18 @@ export class ReaderRows {
       span.textContent = text;
       return span;
     };
-    const [label, chip, count, order, behind] = [
+    const [label, chip, where, count, order, behind] = [
       part('name', name),
       part('chip'),
+      part('where'),
       part('figure'),
       part('detail'),
       part('detail'),
     ];
-    label.append(chip);
+    label.append(chip, where);
     row.append(label, count, order, behind);
     element('readers').append(row);
-    return { chip, count, order, behind };
+    return { chip, where, count, order, behind };
   });
 
   show(index: number, reader: ReaderFigures): void {
@@ -89,6 +92,7 @@ export class ReaderRows {
     if (row === undefined) return;
     write(row.chip, reader.state);
     row.chip.dataset['state'] = reader.state;
+    write(row.where, reader.where ?? '');
     write(row.count, reader.seen.toLocaleString());
     write(row.behind, `${reader.behind} behind`);
     write(row.order, `order ${reader.order}`);

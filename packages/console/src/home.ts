@@ -4,8 +4,10 @@ import { ReaderRows, say, showStored, showVerdict } from './board.ts';
 import { Cable } from './cable.ts';
 import { Gauge } from './gauge.ts';
 import { Guide } from './guide.ts';
+import { NodeCards } from './node-cards.ts';
 import './home.css';
-import { demoConfig, element, putFault, randomName, watchServer, write, type ServerStatus } from './page.ts';
+import './node-cards.css';
+import { command, demoConfig, element, putFault, randomName, watchServer, write } from './page.ts';
 import { Proof, type Sums } from './proof.ts';
 import { followByHttp, followBySdk, READERS, type ReaderName, type ReaderState } from './readers.ts';
 import { MET_MS, Story } from './story.ts';
@@ -27,12 +29,19 @@ const proof = new Proof(channelName, READERS);
 const writing = connect({ url: config.server });
 const websocket = connect({ url: config.server, transport: 'websocket' });
 const sse = connect({ url: config.server, transport: 'sse' });
+const httpInstance = randomName();
 const states = new Map<ReaderName, ReaderState>(READERS.map((name) => [name, 'connecting']));
 const seen = new Map<ReaderName, number>(READERS.map((name) => [name, 0]));
-const [story, guide, gauge, rows] = [new Story(say), new Guide(), new Gauge(), new ReaderRows()];
+const isCluster = config.nodes > 1 || config.broker !== undefined;
+const cards = isCluster ? layCards() : undefined;
+const [story, guide, gauge, rows] = [
+  new Story(say),
+  new Guide({ broker: config.broker?.name, isMany: config.nodes > 1 }),
+  new Gauge(),
+  new ReaderRows(),
+];
 /** The last moment at which everything written was stored and seen by all. */
 let met: { readonly atMs: number; readonly sums: Sums } | undefined;
-let server: ServerStatus = { state: 'starting', restarts: 0 };
 let mustTamper = false;
 
 write('check', `npx tideway verify ${channelName} --url ${config.server}`);
@@ -98,7 +107,7 @@ function readerOf(name: ReaderName) {
 }
 void followBySdk(websocket, channelName, readerOf('WebSocket'));
 void followBySdk(sse, channelName, readerOf('SSE'));
-void followByHttp(config.server, channelName, readerOf('plain HTTP'));
+void followByHttp({ server: config.server, instance: httpInstance }, channelName, readerOf('plain HTTP'));
 writing.channel('$system:vitals').on({ onGap: 'continue' }, ({ data }) => {
   const { commitMs, rssBytes } = data as { readonly commitMs: number | null; readonly rssBytes: number };
   if (commitMs !== null) write('sync', `${commitMs.toFixed(1)} ms`);
@@ -107,12 +116,29 @@ writing.channel('$system:vitals').on({ onGap: 'continue' }, ({ data }) => {
 
 // Breaking
 
+function ask(path: string): void {
+  command(config, path).catch((error: Error) => say(`The demo could not do that: ${error.message}`, 'bad'));
+}
+
+/** Where there are several nodes, or a broker, each has its own buttons. */
+function layCards(): NodeCards {
+  const guests = new Map<string, string>([
+    [writing.instance, 'writer'],
+    [websocket.instance, 'WebSocket'],
+    [sse.instance, 'SSE'],
+    [httpInstance, 'plain HTTP'],
+  ]);
+  element('kill').hidden = true;
+  write('title', `Kill ${config.nodes > 1 ? 'a node' : 'the server'}. Stop the broker. Nothing is lost.`);
+  write('key-away', 'no node, no broker or no network');
+  if (config.broker !== undefined) write('log-title', `The log, on ${config.broker.name}`);
+  return new NodeCards(config, guests, ask);
+}
+
 const kill = element<HTMLButtonElement>('kill');
 kill.addEventListener('click', () => {
   kill.disabled = true;
-  fetch('/demo/kill', { method: 'POST', headers: { 'X-Demo-Secret': config.secret } }).catch(() => {
-    say('The demo does not answer: start it again in its terminal.', 'bad');
-  });
+  ask('nodes/1/kill');
 });
 
 const cut = element<HTMLButtonElement>('cut');
@@ -134,12 +160,12 @@ function isSlow(): boolean {
 }
 /** A fault is put into the way of one connection: after a reconnect it is put there again. */
 function slowDown(): void {
-  putFault(config.server, websocket.instance, { bytesPerSecond: SLOW_BYTES_PER_SECOND });
+  putFault(config, websocket.instance, { bytesPerSecond: SLOW_BYTES_PER_SECOND });
 }
 function letGo(): void {
   window.clearTimeout(slowTimer);
   slowTimer = 0;
-  putFault(config.server, websocket.instance, {});
+  putFault(config, websocket.instance, {});
   showSlow();
   say('Full speed again: the WebSocket reader catches up.');
   guide.reach('tamper');
@@ -154,19 +180,26 @@ slow.addEventListener('click', () => {
   slowDown();
   showSlow();
   say(`The WebSocket reader gets ${SLOW_BYTES_PER_SECOND} bytes a second; the others do not notice.`);
-  guide.reach('fast');
+  guide.reach('under');
 });
 
 element('tamper').addEventListener('click', () => (mustTamper = true));
 element('again').addEventListener('click', () => location.reload());
 
+let wasBrokerAway = false;
 watchServer((status) => {
-  server = status;
-  const isUp = status.state === 'up';
+  const { nodes, broker } = status;
+  const [first] = nodes;
+  const isUp = first?.state === 'up';
   kill.disabled = !isUp;
-  kill.textContent = isUp ? `Kill server (pid ${status.pid})` : 'Kill server';
-  story.onServer(status, performance.now());
-  if (status.state === 'down') guide.reach('dead');
+  kill.textContent = isUp ? `Kill server (pid ${first.pid})` : 'Kill server';
+  cards?.show(status);
+  story.onStatus(status, performance.now());
+  if (nodes.some(({ state }) => state === 'down' || state === 'paused')) guide.reach('dead');
+  if (broker !== undefined && broker.state !== 'up') {
+    wasBrokerAway = true;
+    guide.reach('under');
+  }
 });
 
 // Showing
@@ -177,13 +210,14 @@ window.setInterval(() => {
   const nowMs = performance.now();
   const now = proof.sums();
   const { waiting } = writer;
-  const isUp = server.state === 'up' && !cable.isPulled;
+  const isUp = !story.isAway;
   const isMet = met !== undefined && nowMs - met.atMs < MET_MS && now.violation === undefined && isUp;
   const sums = isMet && met !== undefined ? met.sums : now;
   const verdict = story.judge({ nowMs, waiting, sums, metMs: met?.atMs });
   showVerdict(verdict, sums);
   if (verdict.tone === 'bad') guide.reach('end');
-  if (wasOutage && !story.isOutage) guide.reach('slow');
+  if (wasOutage && !story.isOutage)
+    guide.reach(wasBrokerAway || config.broker?.refusal !== undefined ? 'tamper' : 'second');
   wasOutage = story.isOutage;
 
   write('waiting', waiting.toLocaleString());
@@ -193,6 +227,7 @@ window.setInterval(() => {
   READERS.forEach((name, index) => {
     rows.show(index, {
       state: states.get(name) ?? 'connecting',
+      where: cards?.whereIs([websocket.instance, sse.instance, httpInstance][index] ?? ''),
       seen: now.seen[index] ?? 0,
       behind: behind[index] ?? 0,
       order: now.orders[index] ?? '–',

@@ -1,4 +1,5 @@
 /** What every page needs: its elements by id, where the server is, and how the server is doing. */
+import { inWords, type BrokerStatus, type DemoStatus } from './status.ts';
 import './style.css';
 
 /** The element with this id; a page without it is a mistake of ours. */
@@ -26,16 +27,9 @@ export interface DemoConfig {
   /** Shows the supervisor that it is its own page that asks. */
   readonly secret: string;
   readonly version: string;
-}
-
-export interface ServerStatus {
-  readonly state: 'starting' | 'up' | 'down' | 'stopped';
-  readonly pid?: number;
-  readonly restarts: number;
-  /** How long the last death lasted. */
-  readonly backMs?: number;
-  /** How long it has been up. */
-  readonly upMs?: number;
+  /** How many there are. */
+  readonly nodes: number;
+  readonly broker?: BrokerStatus;
 }
 
 export async function demoConfig(): Promise<DemoConfig> {
@@ -43,16 +37,25 @@ export async function demoConfig(): Promise<DemoConfig> {
   return (await response.json()) as DemoConfig;
 }
 
-/** Follows the server's life as its supervisor sees it, and shows it in the header. */
-export function watchServer(onStatus: (status: ServerStatus) => void = () => {}): void {
+/** Asks the supervisor to break or mend something; rejects in its words when it cannot. */
+export async function command({ secret }: DemoConfig, path: string, body = ''): Promise<void> {
+  const response = await fetch(`/demo/${path}`, { method: 'POST', headers: { 'X-Demo-Secret': secret }, body });
+  if (!response.ok) throw new Error(await response.text());
+}
+
+/** Follows the lives of the nodes as their supervisor sees them, and shows them in the header. */
+export function watchServer(onStatus: (status: DemoStatus) => void = () => {}): void {
   const lamp = element('lamp');
   let sinceMs: number | undefined;
   const events = new EventSource('/demo/status');
   events.addEventListener('message', (event: MessageEvent<string>) => {
-    const status = JSON.parse(event.data) as ServerStatus;
-    lamp.dataset['state'] = status.state;
-    sinceMs = status.upMs === undefined ? undefined : performance.now() - status.upMs;
-    write('server-state', status.state === 'up' ? `server up, pid ${status.pid}` : wordsOf(status.state));
+    const status = JSON.parse(event.data) as DemoStatus;
+    const { lamp: state, text } = inWords(status);
+    lamp.dataset['state'] = state;
+    write('server-state', text);
+    const [only, ...others] = status.nodes;
+    const upMs = others.length > 0 || only?.state === 'paused' ? undefined : only?.upMs;
+    sinceMs = upMs === undefined ? undefined : performance.now() - upMs;
     showUp();
     onStatus(status);
   });
@@ -70,14 +73,9 @@ export function watchServer(onStatus: (status: ServerStatus) => void = () => {})
   window.setInterval(showUp, 1_000);
 }
 
-function wordsOf(state: ServerStatus['state']): string {
-  return state === 'down' ? 'server dead' : `server ${state}`;
-}
-
-/** Puts faults into the way of a client's connections; a server that is away needs none. */
-export function putFault(server: string, instance: string, fault: object): void {
-  const url = `${server}/v1/faults?instance=${encodeURIComponent(instance)}`;
-  fetch(url, { method: 'POST', body: JSON.stringify(fault) }).catch(() => {});
+/** Puts faults into the way of a client's connections, on whichever node they are. */
+export function putFault(config: DemoConfig, instance: string, fault: object): void {
+  command(config, `faults?instance=${encodeURIComponent(instance)}`, JSON.stringify(fault)).catch(() => {});
 }
 
 /** A short random name. */

@@ -7,7 +7,7 @@ import type { ChannelRecord, Client } from '@tideway/client';
 export const READERS = ['WebSocket', 'SSE', 'plain HTTP'] as const;
 export type ReaderName = (typeof READERS)[number];
 
-export type ReaderState = 'connecting' | 'live' | 'catching up' | 'reconnecting';
+export type ReaderState = 'connecting' | 'live' | 'catching up' | 'stale' | 'reconnecting';
 
 export interface ReaderEvents {
   onRecord(record: ChannelRecord): void;
@@ -18,8 +18,8 @@ export interface ReaderEvents {
 /** Follows a channel by the SDK, from its beginning. */
 export async function followBySdk(client: Client, channel: string, events: ReaderEvents): Promise<void> {
   client.onState((state) => {
-    if (state === 'live' || state === 'catching up' || state === 'connecting') events.onState(state);
-    else events.onState('reconnecting');
+    if (state === 'offline' || state === 'closed') events.onState('reconnecting');
+    else events.onState(state);
   });
   const items = client.channel(channel).read({ from: 'oldest', onGap: 'continue' }).items();
   for await (const item of items) {
@@ -39,12 +39,20 @@ const WAIT_S = 20;
 const DEAD_MS = 30_000;
 
 /** Follows a channel by `fetch` alone: each read waits until there is something (PROTOCOL.md HTTP-5). */
-export async function followByHttp(server: string, channel: string, events: ReaderEvents): Promise<never> {
+export async function followByHttp(
+  { server, instance }: { readonly server: string; readonly instance: string },
+  channel: string,
+  events: ReaderEvents,
+): Promise<never> {
+  const headers = { 'Tideway-Instance': instance };
   let after = 'oldest';
   for (;;) {
     try {
       const query = new URLSearchParams({ channel, after, limit: '1000', wait: String(WAIT_S) });
-      const response = await fetch(`${server}/v1/records?${query}`, { signal: AbortSignal.timeout(DEAD_MS) });
+      const response = await fetch(`${server}/v1/records?${query}`, {
+        headers,
+        signal: AbortSignal.timeout(DEAD_MS),
+      });
       if (!response.ok) throw new Error(`the server answered ${response.status}`);
       const page = (await response.json()) as Page;
       if (page.gap !== undefined) events.onGap(page.gap.cursor, page.gap.reason);

@@ -1,11 +1,12 @@
 /**
- * What the proof page says in words: from the server's deaths, the counters and the checker's verdict to one sentence
- * in the bar and a list of what happened. No DOM and no clock, so that it can be tested.
+ * What the proof page says in words: from what happens to nodes and broker, the counters and the checker's verdict to one
+ * sentence in the bar and a list of what happened. No DOM and no clock, so that it can be tested.
  */
-import type { ServerStatus } from './page.ts';
+import { Cluster } from './cluster.ts';
+import type { DemoStatus } from './status.ts';
 import type { Sums } from './proof.ts';
 
-/** `good`: all counters met; `wait`: they have not yet; `away`: no server; `bad`: a promise is broken. */
+/** `good`: all counters met; `wait`: they have not yet; `away`: nobody serves; `bad`: a promise is broken. */
 export type Tone = 'good' | 'wait' | 'away' | 'bad';
 
 export interface Moment {
@@ -29,7 +30,7 @@ const HELD_MS = 20_000;
 
 export class Story {
   readonly #say: (text: string, tone?: Tone) => void;
-  #isServerUp = true;
+  readonly #cluster = new Cluster();
   #isCut = false;
   /** From the first thing that broke until the counters have met again. */
   #outage: { readonly startMs: number; peak: number; backMs: number | undefined } | undefined;
@@ -44,14 +45,13 @@ export class Story {
     return this.#outage !== undefined;
   }
 
-  onServer({ state, pid }: ServerStatus, nowMs: number): void {
-    if (state === 'down' && this.#isServerUp) {
-      this.#isServerUp = false;
-      this.#say('The server is dead: kill -9. Writing goes on; what is written waits in this page.');
-    } else if (state === 'up' && !this.#isServerUp) {
-      this.#isServerUp = true;
-      this.#say(`The server is back as pid ${pid}. Readers rejoin where they were.`);
-    }
+  /** Nothing can be stored: no node, no broker or no network. */
+  get isAway(): boolean {
+    return this.#isCut || this.#cluster.away !== undefined;
+  }
+
+  onStatus(status: DemoStatus, nowMs: number): void {
+    for (const text of this.#cluster.take(status)) this.#say(text);
     this.#look(nowMs);
   }
 
@@ -73,10 +73,7 @@ export class Story {
     if (outage !== undefined) {
       outage.peak = Math.max(outage.peak, waiting);
       const { startMs, backMs } = outage;
-      if (backMs === undefined) {
-        const what = this.#isServerUp ? 'Your network is cut' : 'The server is dead';
-        return { tone: 'away', text: `${what}. ${waiting} ${waiting === 1 ? 'record waits' : 'records wait'} here.` };
-      }
+      if (backMs === undefined) return this.#judgeOutage(waiting, metMs !== undefined && nowMs - metMs < MET_MS);
       if (metMs === undefined || metMs < startMs + backMs) return { tone: 'wait', text: 'Back. The counters meet …' };
       this.#outage = undefined;
       this.#held = { text: praise({ peak: outage.peak, backMs, sums }), untilMs: nowMs + HELD_MS };
@@ -93,9 +90,18 @@ export class Story {
     return { tone: 'good', text: 'Written = stored = seen. 0 gaps, 0 duplicates, one order for all.' };
   }
 
+  #judgeOutage(waiting: number, hasMet: boolean): Judgement {
+    const what = this.#cluster.away ?? (this.#isCut ? 'Your network is cut' : undefined);
+    if (what !== undefined) {
+      return { tone: 'away', text: `${what}. ${waiting} ${waiting === 1 ? 'record waits' : 'records wait'} here.` };
+    }
+    const hurt = this.#cluster.hurt ?? '';
+    if (!hasMet) return { tone: 'wait', text: `${hurt}. Its clients move to another node …` };
+    return { tone: 'good', text: `${hurt}; the rest serves. Written = stored = seen. 0 gaps, 0 duplicates.` };
+  }
+
   #look(nowMs: number): void {
-    const isAway = !this.#isServerUp || this.#isCut;
-    if (isAway) {
+    if (this.isAway || this.#cluster.hurt !== undefined) {
       this.#held = undefined;
       this.#outage ??= { startMs: nowMs, peak: 0, backMs: undefined };
       this.#outage.backMs = undefined;

@@ -20,7 +20,7 @@ const SHARE_KEPT = 48;
 const FROM = 'last:1000';
 const ABOUT = {
   recorded:
-    'Recorded: daily closes of the S&P 500 and monthly closes of five shares since 2000, from the data set vega-datasets. Simulated: the time. A trading day takes a quarter of a second, and after the last day the record starts again.',
+    'Recorded: daily closes of the S&P 500 and monthly closes of five shares since 2000 (GOOG since August 2004, when it was first sold), from the data set vega-datasets. Simulated: the time. A trading day takes a quarter of a second, and after the last day the record starts again.',
   simulated: 'The data set of recorded prices is not installed here, so these are made up.',
 };
 

@@ -64,6 +64,7 @@ const CHARTS: readonly { readonly title: string; readonly unit: string; readonly
 
 const config = await demoConfig();
 watchServer();
+if (config.nodes > 1) write('whose', 'The figures of the node that this page is connected to');
 const client = connect({ url: config.server });
 
 const tiles = TILES.map(([key, label, format]) => {
