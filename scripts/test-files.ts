@@ -56,7 +56,11 @@ export async function runTestFiles(options: TestRun): Promise<TestTotals> {
   return totals;
 }
 
+/** Characters of an error in the closing list. */
+const WORDS_MAX = 300;
+
 type Ended = Extract<TestEvent, { type: 'test:pass' | 'test:fail' }>['data'];
+type Failed = Extract<TestEvent, { type: 'test:fail' }>['data'];
 
 /** One file on its way through its process. */
 class TestFile {
@@ -109,14 +113,14 @@ class TestFile {
     else if (test.details.type !== 'suite') this.#totals.passed++;
   }
 
-  #failed(test: Ended, failure: string | undefined): void {
+  #failed(test: Failed, failure: string | undefined): void {
     if (this.#isFileItself(test)) {
       const limit = `not done after ${this.#options.fileTimeoutMs / 1000} s`;
       return this.#fail(this.#deadline.aborted ? limit : 'its process failed');
     }
     this.#open.delete(test.testId);
     if (isSkipped(test)) this.#skip(test);
-    else if (failure !== 'subtestsFailed') this.#fail(test.name);
+    else if (failure !== 'subtestsFailed') this.#fail(`${test.name}: ${firstWords(test.details.error)}`);
   }
 
   #fail(what: string): void {
@@ -145,6 +149,12 @@ function isSet(mark: string | boolean | undefined): boolean {
 function todoReason(test: Ended): string {
   if (isSet(test.todo)) return typeof test.todo === 'string' && test.todo !== '' ? `to do: ${test.todo}` : 'to do';
   return 'no reason given';
+}
+
+/** What the assertion or the error says, on one line: the whole stands above, where the file ran. */
+function firstWords(error: Error): string {
+  const { message } = error.cause instanceof Error ? error.cause : error;
+  return message.replaceAll(/\s+/g, ' ').slice(0, WORDS_MAX).trim();
 }
 
 function failureType(error: Error): string | undefined {

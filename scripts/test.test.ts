@@ -49,8 +49,8 @@ describe('npm test', () => {
       'c.test.ts': "test('late', async () => { void Promise.reject(new Error('y')); });",
     });
     assert.deepEqual(closing(outcome).toSorted(), [
-      'failed scripts/a.test.ts: bad',
-      'failed scripts/b.test.ts: group',
+      'failed scripts/a.test.ts: bad: x',
+      'failed scripts/b.test.ts: group: hook',
       'failed scripts/c.test.ts: its process failed',
     ]);
     assert.equal(outcome.last, '2 passed, 3 failed');

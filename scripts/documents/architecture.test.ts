@@ -58,7 +58,12 @@ test('every dependency of every package.json has its reason, and no reason is le
       for (const name of Object.keys(fields[kind] ?? {})) names.add(name);
     }
   }
-  const headings = ['### What is published needs', '### The pages of the demo', '### The repository'];
+  const headings = [
+    '### What is published needs',
+    '### Clients of brokers',
+    '### The pages of the demo',
+    '### The repository',
+  ];
   const lines = headings.flatMap((heading) => tableUnder(page, heading));
   const reasoned = lines.flatMap(([name = '']) => [...name.matchAll(/`([^`]+)`/g)].map(([, one = '']) => one));
   for (const [name, , reason = ''] of lines) assert.ok(reason.length > 10, `${name}: its reason`);

@@ -16,7 +16,7 @@ function until(page: Page, expected: readonly string[]): Promise<unknown> {
       return isStored && JSON.stringify(lines.map(({ textContent }) => textContent)) === wanted;
     },
     JSON.stringify(expected),
-    { timeout: 30_000 },
+    { timeout: 120_000 },
   );
 }
 

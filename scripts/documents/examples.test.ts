@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { cpSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { connect } from '@tideway/client';
 import { EventSource } from 'eventsource';
-import { Program, projectFolder } from './programs.ts';
+import { requireService } from '../services.ts';
+import { findProgram, Program, projectFolder } from './programs.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -23,8 +25,13 @@ function copyOf(t: TestContext, name: string): string {
   return folder;
 }
 
-async function start(t: TestContext, folder: string, port = '0'): Promise<Running> {
-  const program = new Program(t, folder, ['server.ts'], { PORT: port, STEP_MS: '1' });
+async function start(
+  t: TestContext,
+  folder: string,
+  port = '0',
+  more: Readonly<Record<string, string>> = {},
+): Promise<Running> {
+  const program = new Program(t, folder, ['server.ts'], { PORT: port, STEP_MS: '1', ...more });
   const [, found = ''] = await program.says(/open http:\/\/(?:localhost|127\.0\.0\.1):(\d+)/);
   return { url: `http://127.0.0.1:${found}`, program };
 }
@@ -56,6 +63,13 @@ async function history(url: string, channel: string): Promise<unknown[]> {
   const answer = await fetch(`${url}/v1/records?${new URLSearchParams({ channel, after: 'oldest' })}`);
   assert.equal(answer.status, 200);
   return ((await answer.json()) as { records: { data: unknown }[] }).records.map(({ data }) => data);
+}
+
+/** A Python that has `redis`: the first in the path need not be the one that Debian's package is for. */
+function pythonWithRedis(): string | undefined {
+  return ['python3', '/usr/bin/python3'].find(
+    (program) => spawnSync(program, ['-c', 'import redis'], { stdio: 'ignore' }).status === 0,
+  );
 }
 
 /** What every example on a server of the application's own has in common. */
@@ -130,6 +144,38 @@ describe('examples', () => {
     assert.deepEqual(await stream(t, url, channel, 10), steps);
     assert.deepEqual(await first(t, url, channel), steps[0]);
     assert.deepEqual(await history(url, channel), steps);
+    assert.equal(await program.kill('SIGTERM'), 0);
+  });
+
+  test('orders: three services answer each other, one of them in Python; who cannot be told is set aside', async (t) => {
+    if (!requireService(t, 'redis-server', findProgram('redis-server'))) return;
+    const python = pythonWithRedis();
+    if (!requireService(t, 'python3 with redis (on Debian: apt-get install python3-redis)', python)) return;
+    const folder = copyOf(t, 'orders');
+    const { url, program } = await start(t, folder, '0', { PYTHON: python });
+    assert.match(await (await fetch(url)).text(), /<title>Orders/);
+    assert.equal((await fetch(`${url}/orders?customer=anna`, { method: 'POST' })).status, 400);
+    const order = async (customer: string, item: string): Promise<string> => {
+      const answer = await fetch(`${url}/orders?${new URLSearchParams({ customer, item })}`, { method: 'POST' });
+      assert.equal(answer.status, 201);
+      return answer.text();
+    };
+    const tea = await order('anna', 'tea');
+    const unicorn = await order('anna', 'unicorn');
+    const lost = await order('cleo', 'cake');
+    assert.deepEqual(await stream(t, url, 'notice:anna', 2), [
+      { order: tea, text: 'Your tea is on its way.' },
+      { order: unicorn, text: 'Sorry, no unicorn today.' },
+    ]);
+    const dead = (await first(t, url, 'dead:notifications')) as { readonly data: unknown; readonly error: string };
+    assert.deepEqual(dead.data, { order: lost, item: 'cake', state: 'reserved' });
+    assert.match(dead.error, /the mailbox of cleo is full/);
+    const cake = await order('cleo', 'cake');
+    const orders = [lost, cake].flatMap((id) =>
+      ['placed', 'reserved'].map((state) => ({ order: id, item: 'cake', state })),
+    );
+    assert.deepEqual(await stream(t, url, 'order:cleo', 4), orders);
+    assert.equal((await history(url, 'notice:anna')).length, 2);
     assert.equal(await program.kill('SIGTERM'), 0);
   });
 

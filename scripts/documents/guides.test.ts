@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { EventSource } from 'eventsource';
-import { createServer } from 'tideway';
+import { createKey, createServer } from 'tideway';
 import { blockNamed, codeBlocks } from './markdown.ts';
 import { Program, projectFolder } from './programs.ts';
 
@@ -85,6 +85,32 @@ test('publish from a back end: the key of the guide opens its server, and every 
   );
 });
 
+test('events between services: the consumer of the guide handles orders of its server, and writes on once', async (t) => {
+  const guide = read('events-between-services');
+  const folder = projectFolder(t);
+  writeFileSync(join(folder, 'tideway.config.ts'), blockNamed(guide, 'tideway.config.ts'));
+  writeFileSync(join(folder, 'stock.ts'), blockNamed(guide, 'stock.ts'));
+  const { key: KEY, sha256 } = createKey();
+  const server = new Program(t, folder, [cli, 'serve', '--port', '0', '--json'], { SERVICES_SHA256: sha256 });
+  const [, URL = ''] = await server.says(/"url":"([^"]+)"/);
+  const stock = new Program(t, folder, ['stock.ts'], { URL, KEY });
+  await stock.says(/^ready$/m);
+  const headers = { authorization: `Bearer ${KEY}` };
+  const body = JSON.stringify({ item: 'tea', count: 2 });
+  const answer = await fetch(`${URL}/v1/records?channel=order:17`, { method: 'POST', headers, body });
+  const { cursor } = (await answer.json()) as { cursor: string };
+  const [, id] = await stock.says(/^order:17: 2 × tea \((\S+)\)$/m);
+  assert.equal(id, cursor);
+
+  const { reserve } = (await load(t, guide, 'reserve.ts')) as {
+    reserve: (url: string, key: string, order: { id: string; data: unknown }) => Promise<void>;
+  };
+  const development = await createServer({ log: 'memory:', development: true, logger: () => {} });
+  t.after(() => development.close({ drainMs: 0 }));
+  const { url } = await development.listen({ port: 0 });
+  await assert.rejects(reserve(url, KEY, { id: cursor, data: 1 }), /the move was not stored: 401/);
+});
+
 test('WebSocket or SSE: the SDK, EventSource, frames by hand and plain HTTP read the same records', async (t) => {
   const guide = read('websocket-or-sse');
   const url = await start(t);
@@ -131,6 +157,23 @@ test('WebSocket or SSE: the SDK, EventSource, frames by hand and plain HTTP read
     pages.map((page) => (JSON.parse(page) as { records: { data: object }[] }).records.map(({ data }) => data)),
     [[{ headline: 'first' }, { headline: 'by hand' }], [{ headline: 'third' }]],
   );
+});
+
+test('bridge a broker you have: the configuration of the guide is right, and has the bridges that it says', async (t) => {
+  const folder = projectFolder(t);
+  writeFileSync(join(folder, 'tideway.config.ts'), blockNamed(read('bridges'), 'tideway.config.ts'));
+  const call = (...args: readonly string[]): ReturnType<typeof run> =>
+    run(process.execPath, ['--conditions=tideway-source', cli, ...args], {
+      cwd: folder,
+      env: { ...process.env, BRIDGE_SHA256: '0'.repeat(64) },
+    });
+  const { stdout } = await call('config', 'check', '--json');
+  assert.deepEqual((JSON.parse(String(stdout)) as { namespaces: unknown }).namespaces, [
+    ...['order', 'price', 'note', 'dead', 'group'],
+  ]);
+  await assert.rejects(call('bridge', 'nothing'), (error: { readonly stderr?: unknown }) => {
+    return /there are: orders, prices, notes/.test(String(error.stderr));
+  });
 });
 
 test('every commands’ name and flag that a page shows is one of the command line', async () => {

@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
 
 const root = join(import.meta.dirname, '../..');
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 
 /** A folder outside of the repository in which the packages of this repository can be imported; removed at the end. */
 export function projectFolder(t: Pick<TestContext, 'after'>): string {

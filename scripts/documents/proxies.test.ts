@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer as createNetServer } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { generate } from 'selfsigned';
 import { createServer } from 'tideway';
+import { freePort } from '../free-ports.ts';
 import { blockNamed } from './markdown.ts';
 import { findProgram, Program, projectFolder } from './programs.ts';
 
@@ -33,14 +33,6 @@ async function prepare(t: TestContext): Promise<Place> {
     writeFileSync(join(folder, name), text);
   }
   return { folder, upstream, port: await freePort() };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createNetServer();
-  await new Promise<void>((resolve) => void probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { readonly port: number };
-  await new Promise((resolve) => void probe.close(resolve));
-  return port;
 }
 
 /** The guide's own text with this test's ports and files; what is not found in it is an error. */

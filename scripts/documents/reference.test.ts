@@ -27,6 +27,28 @@ test('the client’s page says what its sources say, and has a place for every e
   assert.deepEqual(sections.flatMap(({ names }) => names).toSorted(), exportedNames().toSorted());
 });
 
+test('the page of services names every option, every member of a record and of a consumer, and no other', () => {
+  const page = readFileSync(join(root, 'docs/reference/service.md'), 'utf8');
+  const source = (file: string): string => readFileSync(join(root, 'packages/server/src/service', file), 'utf8');
+  const members = (file: string, name: string): string[] => {
+    const [, body = ''] = new RegExp(`export interface ${name} \\{\\n([^]*?)\\n\\}`).exec(source(file)) ?? [];
+    return [...body.matchAll(/^ {2}(?:readonly )?(\w+)[?:(]/gm)].map(([, member = '']) => member).toSorted();
+  };
+  const named = (heading: string): string[] =>
+    tableUnder(page, heading)
+      .map(([cell = '']) => cell.replaceAll('`', ''))
+      .toSorted();
+  const shown = [
+    ['## Options', 'options.ts', 'ConsumeOptions'],
+    ['## Records', 'options.ts', 'ServiceRecord'],
+    ['## Consumers', 'consumer.ts', 'Consumer'],
+  ] as const;
+  for (const [heading, file, name] of shown) {
+    assert.ok(named(heading).length > 4, heading);
+    assert.deepEqual(named(heading), members(file, name), heading);
+  }
+});
+
 test('the HTTP page names every call of the server, and no other', async (t) => {
   const url = await start(t);
   const methods = new Map<string, string[]>();

@@ -30,7 +30,7 @@ export function judgeAmbient(sources: readonly Source[]): Finding[] {
 function isDeterministic(source: Source): boolean {
   const { file } = source;
   if (source.isTest || file.endsWith('/env.ts') || isClientNodeFile(file)) return false;
-  return /^packages\/(server\/src\/(hub|view)|client\/src)\//.test(file);
+  return /^packages\/(server\/src\/(hub|view|service)|client\/src)\//.test(file);
 }
 
 function judgeSource(source: Source): Finding[] {

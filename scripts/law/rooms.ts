@@ -10,16 +10,34 @@ export interface Permission {
 /** The rooms of packages/server/src: a folder, or a file beside them. */
 export const serverRooms: Readonly<Record<string, Permission>> = {
   env: { values: [], types: [] },
+  service: { values: [], types: [] },
   version: { values: [], types: [] },
   log: { values: ['env'], types: [] },
+  bridge: { values: ['env', 'log', 'service'], types: [] },
   view: { values: ['env', 'log'], types: [] },
   auth: { values: ['env'], types: [] },
   hub: { values: ['env', 'log', 'view'], types: ['auth'] },
   transport: { values: ['env', 'log', 'view', 'hub'], types: ['auth', 'ops'] },
-  ops: { values: ['env', 'log', 'view', 'hub'], types: ['auth', 'transport'] },
+  ops: { values: ['env', 'log', 'bridge', 'view', 'hub'], types: ['auth', 'transport'] },
   server: { values: ['env', 'version', 'log', 'view', 'hub', 'auth', 'transport', 'ops'], types: [] },
   index: { values: ['env', 'version', 'log', 'view', 'hub', 'auth', 'transport', 'ops', 'server'], types: [] },
-  cli: { values: ['env', 'version', 'log', 'view', 'hub', 'auth', 'transport', 'ops', 'server', 'index'], types: [] },
+  cli: {
+    values: [
+      'env',
+      'version',
+      'log',
+      'bridge',
+      'view',
+      'hub',
+      'auth',
+      'transport',
+      'ops',
+      'server',
+      'index',
+      'service',
+    ],
+    types: [],
+  },
 };
 
 /** The packages of this repository, by folder. What is missing here (bench, scripts) may import every package. */
@@ -29,7 +47,7 @@ export const packageImports: Readonly<Record<string, Permission>> = {
   'packages/server': { values: ['@tideway/protocol'], types: [] },
   'packages/console': { values: ['@tideway/client', '@tideway/verifier', '@tideway/verifier/checker'], types: [] },
   'packages/verifier': { values: ['@tideway/protocol', '@tideway/client'], types: ['tideway'] },
-  examples: { values: ['@tideway/client', 'tideway'], types: [] },
+  examples: { values: ['@tideway/client', 'tideway', 'tideway/service'], types: [] },
 };
 
 /**

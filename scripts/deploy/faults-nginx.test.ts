@@ -1,0 +1,3 @@
+import { testFaultsBehind } from './balancer-faults.ts';
+
+testFaultsBehind('nginx');
