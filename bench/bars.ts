@@ -44,6 +44,14 @@ function fanOut1000(inCase: string, contender: string, atMost: number): Bar {
   };
 }
 
+function worker(inCase: string): Bar {
+  return {
+    scenario: 'workers',
+    text: `${inCase}: CPU of a worker per delivery, of one process alone`,
+    any: [{ of: cpu(inCase, 'tideway worker'), per: cpu(inCase, 'tideway'), atMost: 1.15 }],
+  };
+}
+
 function below(contender: string, atLeast: number): Bar {
   const inCase = 'ten a tick';
   return {
@@ -82,6 +90,42 @@ function resumed(inCase: string, seconds: number): [Bar, Bar] {
   ];
 }
 
+/** From an append on one node to delivery on another: all of it, not only what the log adds. */
+function logLatency(broker: string, atMost: number): Bar {
+  const of: Source = { case: broker, contender: 'tideway', metric: 'p99Ms' };
+  return {
+    scenario: 'log-latency',
+    text: `${broker}: append on one node to delivery on another, p99 in ms`,
+    any: [{ of, atMost }],
+  };
+}
+
+/** Records that a node must take in each second, from each kind of broker. */
+export const ingestRates = { redis: 15_000, nats: 7_000, rabbitmq: 10_000, kafka: 30_000 } as const;
+
+function logIngest(broker: string, perSecond: number): [Bar, Bar, Bar] {
+  const of = (inCase: string, contender = 'tideway'): Source => {
+    return { case: `${broker}, ${inCase}`, contender, metric: 'perSecond' };
+  };
+  const scenario = 'log-ingest';
+  const per = of('catching up', 'bare client');
+  return [
+    { scenario, text: `${broker}: a node catches up, records/s`, any: [{ of: of('catching up'), atLeast: perSecond }] },
+    { scenario, text: `${broker}: the same, of the bare client`, any: [{ of: of('catching up'), per, atLeast: 0.7 }] },
+    // Offered at that rate; the last records are on their way when the clock stops.
+    { scenario, text: `${broker}: live, records/s`, any: [{ of: of('live'), atLeast: perSecond * 0.95 }] },
+  ];
+}
+
+function logRecovery(broker: string): Bar {
+  const of: Source = { case: broker, contender: 'tideway', metric: 'brokerRecords' };
+  return {
+    scenario: 'log-recovery',
+    text: `${broker}: records read on the broker by 5,000 recoveries`,
+    any: [{ of, atMost: 0 }],
+  };
+}
+
 const append = (inCase: string, contender: string, metric: string): Source => ({ case: inCase, contender, metric });
 
 export const bars: readonly Bar[] = [
@@ -104,6 +148,8 @@ export const bars: readonly Bar[] = [
   growth('100'),
   growth('1000'),
   growth('8000'),
+  worker('unpaced'),
+  worker('50 ticks/s'),
   {
     scenario: 'append',
     text: 'saturated, durable: appends/s',
@@ -156,10 +202,23 @@ export const bars: readonly Bar[] = [
     text: 'start to ready with 1,000,000 records, packed: ms',
     any: [{ of: { case: 'start', contender: 'packed', metric: 'startMs' }, atMost: 500 }],
   },
+  logLatency('Redis', 5),
+  logLatency('NATS', 5),
+  logLatency('RabbitMQ', 15),
+  logLatency('Kafka', 20),
+  ...logIngest('Redis', ingestRates.redis),
+  ...logIngest('NATS', ingestRates.nats),
+  ...logIngest('RabbitMQ', ingestRates.rabbitmq),
+  ...logIngest('Kafka', ingestRates.kafka),
+  ...['Redis', 'NATS', 'RabbitMQ', 'Kafka'].map(logRecovery),
 ];
 
 export const shownOnly: readonly Shown[] = [
   { scenario: 'fan-out-8000', why: 'its floor is in fan-out-growth; here the peers stand beside it' },
   { scenario: 'fan-out-payload', why: 'copies of large payloads are the kernel’s; it shows that nothing else grows' },
+  {
+    scenario: 'log-append',
+    why: 'a bare client reads nothing back, folds nothing and keeps nothing; it shows what the broker takes',
+  },
   { scenario: 'fan-out-channels', why: 'with 20 subscribers a durable append is most of a delivery; no peer appends' },
 ];

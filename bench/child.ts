@@ -12,6 +12,8 @@ export interface ChildOptions {
   readonly name: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** It has children of its own, and ends them and itself when its stdin ends: on the way out it is not killed. */
+  readonly endsWithStdin?: boolean;
 }
 
 interface Waiter {
@@ -27,12 +29,13 @@ const living = new Set<Child>();
 
 /** Kills every child that still lives; for the way out. */
 export function killChildren(): void {
-  for (const child of living) child.kill('SIGKILL');
+  for (const child of living) if (!child.endsWithStdin) child.kill('SIGKILL');
 }
 
 export class Child {
   readonly name: string;
   readonly pid: number;
+  readonly endsWithStdin: boolean;
   /** Resolves when the process has ended. */
   readonly ended: Promise<void>;
   #process: ChildProcess;
@@ -44,6 +47,7 @@ export class Child {
 
   constructor(command: string, args: readonly string[], options: ChildOptions) {
     this.name = options.name;
+    this.endsWithStdin = options.endsWithStdin ?? false;
     this.#process = spawn(command, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },

@@ -36,6 +36,13 @@ function threadCpuMs(pid: number, thread: string): number {
   }
 }
 
+/** The one process that a process has started. */
+export function onlyChildOf(pid: number): number {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ');
+  if (children.length !== 1 || children[0] === '') throw new Error(`process ${pid} has ${children.length} children`);
+  return Number(children[0]);
+}
+
 /** Resident memory of a process. */
 export function processRssBytes(pid: number): number {
   const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { newestResults } from './record.ts';
 import type { CaseResult, Recorded } from './scenario.ts';
-import { figuresText, readmePath, withFigures } from './readme-figures.ts';
+import { figuresText, readmePath, readmeScenarios, withFigures } from './readme-figures.ts';
 
 function caseOf(name: string, metrics: Readonly<Record<string, Readonly<Record<string, number[]>>>>): CaseResult {
   return { name, contenders: Object.entries(metrics).map(([contender, own]) => ({ name: contender, metrics: own })) };
@@ -77,7 +77,7 @@ test('the README’s figures are those of the newest recorded run', (t) => {
     t.skip('the README has no figures yet');
     return;
   }
-  const newest = newestResults();
+  const newest = newestResults(readmeScenarios);
   if (newest === undefined) {
     const why = 'the README has figures, but no run is recorded in bench/results';
     assert.match(readme, /<!-- figures -->\s*<!-- \/figures -->/, why);

@@ -5,6 +5,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { medianOf, valuesOf } from './figures.ts';
 import { newestResults } from './record.ts';
 import type { Recorded } from './scenario.ts';
 import { median, ratios, shown } from './stats.ts';
@@ -12,22 +13,8 @@ import { median, ratios, shown } from './stats.ts';
 const opening = '<!-- figures -->';
 const closing = '<!-- /figures -->';
 
-/** One value for each pair; empty where it was not measured. */
-function valuesOf(recorded: Recorded, path: string): readonly number[] {
-  const [scenario, inCase, contender, metric] = path.split(' / ');
-  return (
-    recorded.scenarios
-      .find(({ name }) => name === scenario)
-      ?.cases.find(({ name }) => name === inCase)
-      ?.contenders.find(({ name }) => name === contender)?.metrics[metric ?? ''] ?? []
-  );
-}
-
-function medianOf(recorded: Recorded, path: string): number {
-  const values = valuesOf(recorded, path);
-  if (values.length === 0) throw new Error(`the recorded run of ${recorded.date} has no ${path}`);
-  return median(values);
-}
+/** The scenarios that the figures come from. */
+export const readmeScenarios = ['fan-out-1000', 'append', 'resume'];
 
 function valueOf(recorded: Recorded, path: string): string {
   return shown(medianOf(recorded, path));
@@ -80,7 +67,7 @@ export function withFigures(readme: string, recorded: Recorded): string | undefi
 export const readmePath = join(import.meta.dirname, '..', 'README.md');
 
 function main(): void {
-  const recorded = newestResults();
+  const recorded = newestResults(readmeScenarios);
   if (!recorded) throw new Error('no run is recorded: npm run bench -- --record');
   const written = withFigures(readFileSync(readmePath, 'utf8'), recorded);
   if (written === undefined) throw new Error(`README.md has no ${opening} … ${closing}`);

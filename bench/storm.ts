@@ -14,7 +14,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import type { TokenIssuer } from './json-web-token.ts';
 import { Meter } from './meter.ts';
 import { processRssBytes } from './proc.ts';
-import { Receiver } from './receiver.ts';
+import { Receiver, type Received } from './receiver.ts';
 import type { Sample } from './scenario.ts';
 import {
   explained,
@@ -32,6 +32,47 @@ export const recordsBehind = 100;
 const payloadBytes = 100;
 const prefix = 'bench:resume-';
 
+/**
+ * Fills channels, in turn, each with one record and then as many as the clients will be behind; the appender writes the
+ * cursors beside the server's data. The place after its first record, by channel.
+ */
+export async function fillChannels(
+  port: number,
+  {
+    channel,
+    channels,
+    dataFolder,
+  }: { readonly channel: string; readonly channels: number; readonly dataFolder: string },
+): Promise<readonly string[]> {
+  const cursorsPath = join(dataFolder, 'cursors.txt');
+  const appender = newAppender(port, {
+    channel,
+    channels,
+    connections: Math.min(10, channels),
+    payloadBytes,
+    pace: { window: 50 },
+    records: channels * (recordsBehind + 1),
+    cursorsPath,
+  });
+  try {
+    await appender.ready();
+    appender.go();
+    await appender.done(300_000);
+  } finally {
+    await appender.stop();
+  }
+  return readFileSync(cursorsPath, 'utf8').trim().split('\n');
+}
+
+/** @throws Error where a client lacks a record, has one twice, or one that another has not */
+export function assertEachCaughtUp(there: Received): void {
+  const { least, most, lost, repeated } = there;
+  if (least === recordsBehind && most === recordsBehind && lost === 0 && repeated === 0) return;
+  throw new Error(
+    `clients got ${least} to ${most} records, not ${recordsBehind} each; ${lost} lost, ${repeated} repeated`,
+  );
+}
+
 export interface Prepared {
   readonly dataFolder: string;
   /** By channel: the place after its first record. */
@@ -45,28 +86,13 @@ export async function prepareStorm(channels: number): Promise<Prepared> {
     removeDataFolder(dataFolder);
     throw error;
   });
-  const cursorsPath = join(dataFolder, 'cursors.txt');
-  const connections = Math.min(10, channels);
-  const appender = newAppender(server.port, {
-    channel: prefix,
-    channels,
-    connections,
-    payloadBytes,
-    pace: { window: 50 },
-    records: channels * (recordsBehind + 1),
-    cursorsPath,
-  });
   try {
-    await appender.ready();
-    appender.go();
-    await appender.done(300_000);
+    return { dataFolder, cursors: await fillChannels(server.port, { channel: prefix, channels, dataFolder }) };
   } catch (error) {
     throw explained(error, server);
   } finally {
-    await appender.stop();
     await server.stop();
   }
-  return { dataFolder, cursors: readFileSync(cursorsPath, 'utf8').trim().split('\n') };
 }
 
 export interface Storm {
@@ -120,13 +146,7 @@ export async function measureStorm(storm: Storm): Promise<Sample> {
       const there = await receiver.until(storm.clients * recordsBehind);
       const during = await others.lap();
       const spent = meter.read();
-      const each = there.least === recordsBehind && there.most === recordsBehind;
-      if (!each || there.lost > 0 || there.repeated > 0) {
-        throw new Error(
-          `clients got ${there.least} to ${there.most} records, not ${recordsBehind} each; ` +
-            `${there.lost} lost, ${there.repeated} repeated`,
-        );
-      }
+      assertEachCaughtUp(there);
       await receiver.ready();
       await proveLive(storm, server, receiver, token);
       const beforeMs = before.latencyMs?.p99 ?? Number.NaN;

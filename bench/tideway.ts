@@ -5,6 +5,7 @@ import { Appender, type AppenderOptions } from './appender.ts';
 import { Child } from './child.ts';
 import type { FanOutServer, StartFanOut } from './fan-out.ts';
 import { outFolder } from './floors/compile.ts';
+import { onlyChildOf } from './proc.ts';
 import type { Dialect } from './receiver.ts';
 
 const repository = join(import.meta.dirname, '..');
@@ -136,14 +137,26 @@ function channelName(channels: number, number: number): string {
   return channels === 1 ? 'bench:fan-out' : `bench:fan-out-${number}`;
 }
 
-export const startTidewayFanOut: StartFanOut = async ({ channels }) => {
-  const server = await startTideway({});
-  const scripts = Array.from({ length: channels }, (_, number) => [
-    helloText(`bench-${number}`),
-    subscribeText(channelName(channels, number)),
-  ]);
-  return fanOutServer(server, channels, tidewayDialect(scripts));
-};
+/** @param of which process of the server is looked at; without it the one that was started */
+function fanOutStarter(args: readonly string[], of?: (pid: number) => number): StartFanOut {
+  return async ({ channels }) => {
+    const server = await startTideway({ args });
+    const scripts = Array.from({ length: channels }, (_, number) => [
+      helloText(`bench-${number}`),
+      subscribeText(channelName(channels, number)),
+    ]);
+    const observed = of === undefined ? server : { ...server, pid: of(server.pid) };
+    return fanOutServer(observed, channels, tidewayDialect(scripts));
+  };
+}
+
+export const startTidewayFanOut = fanOutStarter([]);
+
+/** All subscribers on one worker, which is looked at. */
+export const startWorkerFanOut = fanOutStarter(['--workers', '1'], onlyChildOf);
+
+/** The same, looking at the process with the log. */
+export const startPrimaryFanOut = fanOutStarter(['--workers', '1']);
 
 function fanOutServer(server: Tideway, channels: number, dialect: Dialect): FanOutServer {
   return {

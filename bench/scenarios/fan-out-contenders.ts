@@ -3,10 +3,12 @@ import { measureFanOut, type FanOutPlan, type StartFanOut } from '../fan-out.ts'
 import { missingCompiler } from '../floors/compile.ts';
 import { startFloor, startSocketIo, startWsLoop } from '../peers/peer.ts';
 import type { Contender, Settings } from '../scenario.ts';
-import { missingTideway, startTidewayFanOut } from '../tideway.ts';
+import { missingTideway, startPrimaryFanOut, startTidewayFanOut, startWorkerFanOut } from '../tideway.ts';
 
 const starters: Readonly<Record<string, StartFanOut>> = {
   tideway: startTidewayFanOut,
+  'tideway worker': startWorkerFanOut,
+  'tideway primary': startPrimaryFanOut,
   'C send': startFloor('single'),
   'C joined': startFloor('joined'),
   'ws string': startWsLoop('string'),
@@ -44,7 +46,7 @@ export function fanOutContender(name: string, settings: Settings, size: FanOutCa
   };
   return {
     name,
-    missing: missingCompiler() ?? (name === 'tideway' ? missingTideway() : undefined),
+    missing: missingCompiler() ?? (name.startsWith('tideway') ? missingTideway() : undefined),
     measure: () => measureFanOut(start, { connections: size.connections, plan, warmTicks: whole(ticks / 5) }),
   };
 }

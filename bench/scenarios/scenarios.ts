@@ -8,8 +8,13 @@ import { fanOutChannels } from './fan-out-channels.ts';
 import { fanOutGrowth } from './fan-out-growth.ts';
 import { fanOutPayload } from './fan-out-payload.ts';
 import { idle } from './idle.ts';
+import { logAppend } from './log-append.ts';
+import { logIngest } from './log-ingest.ts';
+import { logLatency } from './log-latency.ts';
+import { logRecovery } from './log-recovery.ts';
 import { resume } from './resume.ts';
 import { start } from './start.ts';
+import { workers } from './workers.ts';
 
 export const scenarios: readonly Scenario[] = [
   fanOut1000,
@@ -18,8 +23,13 @@ export const scenarios: readonly Scenario[] = [
   fanOutGrowth,
   fanOutPayload,
   fanOutChannels,
+  workers,
   append,
   resume,
   idle,
   start,
+  logLatency,
+  logIngest,
+  logAppend,
+  logRecovery,
 ];
