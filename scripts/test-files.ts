@@ -26,9 +26,12 @@ export interface TestRun {
   write(text: string): void;
 }
 
-/** Runs all files. What they print is never mixed: the first unfinished file prints as it goes, the others wait. */
-export async function runTestFiles(options: TestRun): Promise<TestTotals> {
-  const totals: TestTotals = { passed: 0, failed: [], skipped: [] };
+/**
+ * Runs all files, and gives the totals of each. What they print is never mixed: the first unfinished file prints as it
+ * goes, the others wait.
+ */
+export async function runTestFiles(options: TestRun): Promise<Map<string, TestTotals>> {
+  const totals = new Map<string, TestTotals>();
   const held = options.files.map((): string[] => []);
   const ended = new Set<number>();
   let printing = 0;
@@ -47,7 +50,9 @@ export async function runTestFiles(options: TestRun): Promise<TestTotals> {
   }
   async function work(): Promise<void> {
     for (let index = next++; index < options.files.length; index = next++) {
-      const file = new TestFile(options, options.files[index]!, totals);
+      const path = options.files[index]!;
+      const file = new TestFile(options, path);
+      totals.set(path, file.totals);
       await file.run((text) => print(index, text));
       end(index);
     }
@@ -64,17 +69,16 @@ type Failed = Extract<TestEvent, { type: 'test:fail' }>['data'];
 
 /** One file on its way through its process. */
 class TestFile {
+  readonly totals: TestTotals = { passed: 0, failed: [], skipped: [] };
   readonly #options: TestRun;
   readonly #file: string;
-  readonly #totals: TestTotals;
   readonly #deadline: AbortSignal;
   /** Tests that began and have not ended, by id: whoever is left at the end was cut off. */
   readonly #open = new Map<number, string>();
 
-  constructor(options: TestRun, file: string, totals: TestTotals) {
+  constructor(options: TestRun, file: string) {
     this.#options = options;
     this.#file = file;
-    this.#totals = totals;
     this.#deadline = AbortSignal.timeout(options.fileTimeoutMs);
   }
 
@@ -110,7 +114,7 @@ class TestFile {
     if (this.#isFileItself(test)) return this.#fail('it holds no test');
     this.#open.delete(test.testId);
     if (isSkipped(test)) this.#skip(test);
-    else if (test.details.type !== 'suite') this.#totals.passed++;
+    else if (test.details.type !== 'suite') this.totals.passed++;
   }
 
   #failed(test: Failed, failure: string | undefined): void {
@@ -124,12 +128,12 @@ class TestFile {
   }
 
   #fail(what: string): void {
-    this.#totals.failed.push(`${this.#file}: ${what}`);
+    this.totals.failed.push(`${this.#file}: ${what}`);
   }
 
   #skip(test: Ended): void {
     const reason = typeof test.skip === 'string' && test.skip !== '' ? test.skip : todoReason(test);
-    this.#totals.skipped.push(`${this.#file}: ${test.name}: ${reason}`);
+    this.totals.skipped.push(`${this.#file}: ${test.name}: ${reason}`);
   }
 
   /** node reports a file as a test of its own when nothing inside it was reported, or when it died. */

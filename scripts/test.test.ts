@@ -6,6 +6,9 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
 const runner = join(import.meta.dirname, 'test.ts');
+/** Tells the first run of a file from the second. */
+const onFirst =
+  "import { existsSync, writeFileSync } from 'node:fs';\nconst isSecond = existsSync('was'); writeFileSync('was', '');";
 const imports = "import { test, describe, before } from 'node:test';\n";
 
 interface Outcome {
@@ -32,7 +35,9 @@ function testRun(files: Record<string, string>, ...args: string[]): Outcome {
 
 /** The closing list: what failed, what was skipped. */
 function closing(outcome: Outcome): string[] {
-  return outcome.lines.filter((line) => /^(failed|skipped) {2,}/.test(line)).map((line) => line.replace(/ {2,}/, ' '));
+  return outcome.lines
+    .filter((line) => /^(failed|skipped|unsteady) +/.test(line))
+    .map((line) => line.replace(/ +/, ' '));
 }
 
 describe('npm test', () => {
@@ -91,6 +96,23 @@ describe('npm test', () => {
     const outcome = testRun({ 'a.test.ts': "test('exits', () => process.exit(0)); test('never', () => {});" });
     assert.equal(outcome.exitCode, 1);
     assert.match(outcome.last, /^0 passed, [1-9]\d* failed$/);
+  });
+
+  test('runs once more what failed, and lists as unsteady what passes then', () => {
+    const outcome = testRun({
+      'a.test.ts': `${onFirst} test('a', () => {}); test('b', () => { if (!isSecond) throw new Error('late'); });`,
+    });
+    assert.deepEqual(closing(outcome), ['unsteady scripts/a.test.ts: b: late']);
+    assert.equal(outcome.last, '2 passed, 0 failed, 1 unsteady');
+    assert.equal(outcome.exitCode, 0);
+  });
+
+  test('gives no second run to a guarantee that was broken', () => {
+    const outcome = testRun({
+      'a.test.ts': `${onFirst} test('b', () => { if (!isSecond) throw new Error('violation: lost'); });`,
+    });
+    assert.deepEqual(closing(outcome), ['failed scripts/a.test.ts: b: violation: lost']);
+    assert.equal(outcome.exitCode, 1);
   });
 
   test('shows what was skipped and why', () => {

@@ -11,7 +11,7 @@ import type { ReaderFigures, Verdict, Violation } from './verdict.ts';
 
 export * from './history.ts';
 export { hashData, OrderHash } from './order-hash.ts';
-export type * from './verdict.ts';
+export * from './verdict.ts';
 
 export interface CheckerOptions {
   /** Records of a channel that are compared among readers at one time; what a reader sees later than that is only checked against its own chain. */

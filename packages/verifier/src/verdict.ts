@@ -75,3 +75,9 @@ export interface Verdict {
   readonly beyondWindow: number;
   readonly readers: readonly ReaderFigures[];
 }
+
+/** @throws Error that begins with `violation: ` and tells the first one: a test that fails by it is given no second run */
+export function assertKept({ violations: [first], violationCount }: Verdict): void {
+  if (first === undefined) return;
+  throw new Error(`violation: ${first.kind} in ${first.channel}: ${first.text} (${violationCount} in all)`);
+}

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { assertKept } from '../verdict.ts';
 import { torture } from './torture.ts';
 
 test('a server whose workers are killed and paused, and which is killed itself, breaks no promise', async () => {
@@ -12,6 +13,7 @@ test('a server whose workers are killed and paused, and which is killed itself, 
     isEnough: ({ kills, workerKills, verdict: { appends } }) => kills >= 1 && workerKills >= 1 && appends.stored > 300,
   });
   const story = JSON.stringify({ failures: report.failures, violations: report.verdict.violations, data: report.data });
+  assertKept(report.verdict);
   assert.ok(report.ok, story);
   assert.ok(report.kills.kills >= 1, 'the one with the log was not killed');
   assert.ok(report.faults.workerKills >= 1, 'no worker was killed');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { assertKept } from '../verdict.ts';
 import { torture } from './torture.ts';
 
 test('a server that is killed again and again, also in the middle of its writes, breaks no promise', async () => {
@@ -13,6 +14,7 @@ test('a server that is killed again and again, also in the middle of its writes,
       kills >= 3 && killsInsideWrite >= 1 && appends.stored > 500,
   });
   const story = JSON.stringify({ failures: report.failures, violations: report.verdict.violations, data: report.data });
+  assertKept(report.verdict);
   assert.ok(report.ok, story);
   assert.ok(report.kills.kills >= 3, `only ${report.kills.kills} kills`);
   assert.ok(report.killsInsideWrite.total >= 1, 'no kill was inside a write');

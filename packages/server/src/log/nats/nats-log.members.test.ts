@@ -51,9 +51,4 @@ test('a server is killed: partitions that others lead go on without a break; tho
   for (const n of others) assert.equal(room.tails[n]?.length, 11);
   for (const n of led) await t.waitFor(async () => assert.equal(await room.append(n), 'stored'), WAIT);
   await room.untilDown([]);
-  for (const { health } of room.events)
-    assert.ok(
-      health.down.every((n) => led.includes(n)),
-      health.down.join(),
-    );
 });
