@@ -5,6 +5,8 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { disableHttp2 } from '@tideway/client/node';
+import { assertKept } from '@tideway/verifier/checker';
 import { describeInterruptions, faults, runFault, type Fault } from '@tideway/verifier/faults';
 import { redis } from '../brokers/redis.ts';
 import { balancers, makeSite, missingProgram, NAME, type Balancer } from './balancers.ts';
@@ -26,6 +28,8 @@ export function testFaultsBehind(name: keyof typeof balancers): void {
       const site = await makeSite(t);
       // Processes that a test starts trust what it trusts.
       process.env['NODE_EXTRA_CA_CERTS'] = site.certFile;
+      // What a node of the cluster does is looked at here, not what Node does; raw streams speak HTTP/2 all the same.
+      disableHttp2();
       const broker = await redis.start();
       t.after(() => broker.stop());
       const own = balancer.passesTls === true ? ['--tls-cert', site.certFile, '--tls-key', site.keyFile] : [];
@@ -44,8 +48,8 @@ export function testFaultsBehind(name: keyof typeof balancers): void {
       t.diagnostic(describeInterruptions(report.interruptions));
       for (const [kind, interruptions] of Object.entries(report.crowd ?? {}))
         t.diagnostic(`in processes of their own, ${kind}: ${describeInterruptions(interruptions)}`);
+      assertKept(report.verdict);
       assert.deepEqual(report.failures, []);
-      assert.deepEqual(report.verdict.violations, []);
       assert.ok(report.verdict.appends.stored > 100, JSON.stringify(report.verdict.appends));
     });
   }

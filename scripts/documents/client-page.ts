@@ -54,6 +54,11 @@ export const sections: readonly { readonly title: string; readonly text: string;
       names: ['indexedDbOutbox', 'fileOutbox', 'OutboxStore', 'OutboxEntry'],
     },
     {
+      title: 'Behind a proxy with HTTP/2, in Node',
+      text: '`disableHttp2` comes from `@tideway/client/node`. Browsers need nothing of the kind.',
+      names: ['disableHttp2'],
+    },
+    {
       title: 'Types of your own',
       text: 'A contract says what the channels carry; the server checks it. In the browser its type is enough: `connect<App>({ url })` with `import type { App }`, and no validator is in the bundle. Given as `contract` at run time, records that do not fit are left out of `read` and are items marked `invalid` in `items()`.',
       names: ['contract', 'Contract'],

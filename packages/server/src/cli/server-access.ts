@@ -1,5 +1,6 @@
 /** How commands reach a server: its address, the token, plain requests, and the SDK. Never says a token. */
 import { connect, type Client, type TransportChoice } from '@tideway/client';
+import { disableHttp2 } from '@tideway/client/node';
 import { codes, isCode, TidewayError } from '@tideway/protocol';
 import { CliError, exitCodes, usageError } from './exit-codes.ts';
 import type { Flag } from './flags.ts';
@@ -57,6 +58,8 @@ export async function reachServer(
   flags: { readonly url: string; readonly timeout: number },
 ): Promise<ServerAccess> {
   const url = httpUrl(flags.url);
+  // A connection that breaks is to be told and mended, not to end the command.
+  if (url.startsWith('https:')) disableHttp2();
   const token = tokenOf(io);
   const { timeout } = flags;
   const request = (path: string, init: RequestInit = {}): Promise<Response> => ask({ url, token, path, init });

@@ -3,6 +3,7 @@
  * at worst, by the clock of the machine that it shares with the nodes, and whether what it was given is one chain.
  */
 import { connect } from '@tideway/client';
+import { disableHttp2 } from '@tideway/client/node';
 import { EventSource } from 'eventsource';
 import { rest } from '../torture/stage.ts';
 import type { CrowdOrder, CrowdReport, CrowdTask, ReaderKind } from './crowd.ts';
@@ -16,6 +17,9 @@ interface Arrived {
   readonly prev: string;
   readonly time?: number;
 }
+
+// Sockets are reset here.
+disableHttp2();
 
 class Reader {
   readonly kind: ReaderKind;
