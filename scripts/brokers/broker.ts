@@ -6,6 +6,8 @@ export interface Broker {
   readonly pid: number;
   /** SIGKILL, and waits until it is gone. Its data stays. */
   kill(): Promise<void>;
+  /** SIGTERM, and waits until it is gone. Its data stays. */
+  shutDown(): Promise<void>;
   /** SIGSTOP. */
   pause(): void;
   /** SIGCONT. */
@@ -41,6 +43,7 @@ export function replicatedBroker(cluster: {
       return members[0]?.pid ?? 0;
     },
     kill: () => all((member) => member.kill()),
+    shutDown: () => all((member) => member.shutDown()),
     pause: () => members.forEach((member) => member.pause()),
     resume: () => members.forEach((member) => member.resume()),
     restart: () => all((member) => member.restart()),

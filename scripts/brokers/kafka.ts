@@ -143,6 +143,11 @@ export class KafkaMember implements Broker {
     await this.#exited;
   }
 
+  async shutDown(): Promise<void> {
+    this.#process?.kill('SIGTERM');
+    await this.#exited;
+  }
+
   pause(): void {
     this.#process?.kill('SIGSTOP');
   }
@@ -156,8 +161,7 @@ export class KafkaMember implements Broker {
   }
 
   async stop(): Promise<void> {
-    this.#process?.kill('SIGTERM');
-    await this.#exited;
+    await this.shutDown();
     await rm(this.place.folder, { recursive: true, force: true });
     // Of the cluster; another member may still have its own in it.
     await rmdir(dirname(this.place.folder)).catch(() => undefined);

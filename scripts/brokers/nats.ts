@@ -119,6 +119,7 @@ async function startMember(
       return server.pid;
     },
     kill: () => server.end('SIGKILL'),
+    shutDown: () => server.end('SIGTERM'),
     pause: () => void process.kill(server.pid, 'SIGSTOP'),
     resume: () => void process.kill(server.pid, 'SIGCONT'),
     restart: () => server.start(),

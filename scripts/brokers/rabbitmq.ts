@@ -167,6 +167,7 @@ function memberOf(
       return server.pid;
     },
     kill: () => server.end('SIGKILL'),
+    shutDown: () => server.end('SIGTERM'),
     pause: () => void process.kill(server.pid, 'SIGSTOP'),
     resume: () => void process.kill(server.pid, 'SIGCONT'),
     restart: () => server.start(),

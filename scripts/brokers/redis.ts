@@ -68,6 +68,10 @@ export class RedisServer implements Broker {
     await this.#end('SIGKILL');
   }
 
+  async shutDown(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
   pause(): void {
     process.kill(this.pid, 'SIGSTOP');
   }

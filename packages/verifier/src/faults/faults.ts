@@ -7,6 +7,7 @@ export interface FaultyBroker {
   /** What `tideway serve --log` takes. */
   readonly url: string;
   kill(): Promise<void>;
+  shutDown(): Promise<void>;
   pause(): void;
   resume(): void;
   /** On the same ports and data. */
@@ -61,16 +62,14 @@ export const faults: readonly Fault[] = [
     },
   },
   {
+    name: 'broker stopped',
+    what: 'the broker is asked to stop (SIGTERM) and started again on its data after 3 s, twice',
+    run: async ({ broker }) => startAgain(broker, () => broker.shutDown()),
+  },
+  {
     name: 'broker killed',
     what: 'the broker is killed (SIGKILL) and started again on its data after 3 s, twice',
-    async run({ broker }) {
-      for (let n = 0; n < 2; n++) {
-        await broker.kill();
-        await rest(3_000);
-        await broker.restart();
-        await rest(3_000);
-      }
-    },
+    run: async ({ broker }) => startAgain(broker, () => broker.kill()),
   },
   {
     name: 'broker paused',
@@ -233,6 +232,15 @@ export const faults: readonly Fault[] = [
     },
   },
 ];
+
+async function startAgain(broker: FaultyBroker, end: () => Promise<void>): Promise<void> {
+  for (let n = 0; n < 2; n++) {
+    await end();
+    await rest(3_000);
+    await broker.restart();
+    await rest(3_000);
+  }
+}
 
 /** Whether a broker can be treated so. */
 export function canSuffer(broker: FaultyBroker, { needs }: Fault): boolean {
