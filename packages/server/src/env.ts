@@ -49,6 +49,29 @@ export const nodeEnv: Env = {
   endOfTick: (callback) => void setImmediate(callback),
 };
 
+/** One thing to do at the end of a tick, once, however often it was asked for in it. */
+export class OncePerTick {
+  readonly #env: Pick<Env, 'endOfTick'>;
+  readonly #run: () => void;
+  #isScheduled = false;
+
+  constructor(env: Pick<Env, 'endOfTick'>, callback: () => void) {
+    this.#env = env;
+    // What is asked for meanwhile is the next tick's.
+    this.#run = () => {
+      this.#isScheduled = false;
+      callback();
+    };
+  }
+
+  /** Calls back at the end of this tick. */
+  schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#env.endOfTick(this.#run);
+  }
+}
+
 /** A random number in [0, 1), from 32 bits of the environment's randomness. */
 export function randomFraction(env: Env): number {
   const bytes = env.randomBytes(4);

@@ -3,7 +3,7 @@
  * one append; a record is answered when the log has confirmed it and this node's fold has judged it. Knows no session.
  */
 import { codes, timing, type Code } from '@tideway/protocol';
-import type { Env } from '../env.ts';
+import { OncePerTick, type Env } from '../env.ts';
 import type { AppendOutcome, Log, PhysicalRecord } from '../log/log.ts';
 import type { LogView, Verdict } from '../view/view.ts';
 import type { Refusal } from './admission.ts';
@@ -62,7 +62,7 @@ export class Appender implements RecordAppender {
   readonly #waiting = new Map<string, Waiting>();
   readonly #byId = new Map<string, Waiting>();
   #queue: Waiting[] = [];
-  #flushScheduled = false;
+  readonly #flushing: OncePerTick;
   #serial = 0;
   #sweeping = false;
   #idle: (() => void)[] = [];
@@ -77,6 +77,7 @@ export class Appender implements RecordAppender {
     readonly onAppended: (record: PhysicalRecord, result: Appended, durationMs: number) => void;
   }) {
     this.#env = parts.env;
+    this.#flushing = new OncePerTick(parts.env, () => this.#flush());
     this.#log = parts.log;
     this.#view = parts.view;
     this.#partitionOf = parts.partitionOf;
@@ -126,7 +127,7 @@ export class Appender implements RecordAppender {
     this.#waiting.set(ticket, waiting);
     if (idKey !== undefined) this.#byId.set(idKey, waiting);
     this.#queue.push(waiting);
-    this.#scheduleFlush();
+    this.#flushing.schedule();
     this.#sweep();
   }
 
@@ -156,14 +157,7 @@ export class Appender implements RecordAppender {
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  #scheduleFlush(): void {
-    if (this.#flushScheduled) return;
-    this.#flushScheduled = true;
-    this.#env.endOfTick(() => this.#flush());
-  }
-
   #flush(): void {
-    this.#flushScheduled = false;
     const batch = this.#queue;
     if (batch.length === 0) return;
     this.#queue = [];

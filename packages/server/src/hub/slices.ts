@@ -2,7 +2,7 @@
  * Work that may wait a moment, for those who come and those who come back: done in order, in a slice of each tick. So a
  * crowd that comes at once takes turns with whoever is there already, instead of holding them up.
  */
-import type { Env } from '../env.ts';
+import { OncePerTick, type Env } from '../env.ts';
 
 /**
  * Of a tick: the rest belongs to live work. An append waits for two ticks to end, so a crowd costs it 1 ms and a half at
@@ -14,32 +14,26 @@ export class Slices {
   readonly #env: Pick<Env, 'monotonicMs' | 'endOfTick'>;
   readonly #first: (() => void)[] = [];
   readonly #rest: (() => void)[] = [];
-  #isScheduled = false;
+  readonly #slice: OncePerTick;
 
   constructor(env: Pick<Env, 'monotonicMs' | 'endOfTick'>) {
     this.#env = env;
+    this.#slice = new OncePerTick(env, () => this.#run());
   }
 
   /** Does a job at the end of this tick, or of a later one where those before it use up their slices. */
   add(job: () => void): void {
     this.#rest.push(job);
-    this.#schedule();
+    this.#slice.schedule();
   }
 
   /** The same before all that was only added: who is nearly there is brought home before others begin. */
   addFirst(job: () => void): void {
     this.#first.push(job);
-    this.#schedule();
-  }
-
-  #schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    this.#env.endOfTick(() => this.#run());
+    this.#slice.schedule();
   }
 
   #run(): void {
-    this.#isScheduled = false;
     const until = this.#env.monotonicMs() + SLICE_MS;
     try {
       for (;;) {
@@ -50,7 +44,7 @@ export class Slices {
       }
     } finally {
       // Also behind a job that throws: what waits is not lost.
-      if (this.#first.length + this.#rest.length > 0) this.#schedule();
+      if (this.#first.length + this.#rest.length > 0) this.#slice.schedule();
     }
   }
 }

@@ -1,5 +1,5 @@
 /** The end of a tick: channels hand out what came in it, then each session makes its one write. */
-import type { Env } from '../env.ts';
+import { OncePerTick, type Env } from '../env.ts';
 import type { LiveChannel } from './live-channel.ts';
 import type { Measures } from './measures.ts';
 import type { Session } from './session.ts';
@@ -13,7 +13,7 @@ export class Tick {
   /** When the first records of this tick were applied, and whose were handed out since. */
   #appliedMs = 0;
   #delivered: string[] = [];
-  #isScheduled = false;
+  readonly #end: OncePerTick;
 
   constructor(parts: {
     readonly env: Env;
@@ -22,6 +22,7 @@ export class Tick {
     readonly measures: Measures | undefined;
   }) {
     this.#env = parts.env;
+    this.#end = new OncePerTick(parts.env, () => this.end());
     this.#onHandedOut = parts.onHandedOut;
     this.#measures = parts.measures;
   }
@@ -32,13 +33,13 @@ export class Tick {
     channel.dirty = true;
     if (this.#channels.length === 0) this.#appliedMs = this.#env.monotonicMs();
     this.#channels.push(channel);
-    this.#schedule();
+    this.#end.schedule();
   }
 
   /** The session has something to write; said once a tick. */
   markSession(session: Session): void {
     this.#sessions.push(session);
-    this.#schedule();
+    this.#end.schedule();
   }
 
   /** Records of the channel were put into an outbox. */
@@ -48,7 +49,6 @@ export class Tick {
 
   /** Hands out and writes now. */
   end(): void {
-    this.#isScheduled = false;
     const channels = this.#channels;
     this.#channels = [];
     for (const channel of channels) {
@@ -59,12 +59,6 @@ export class Tick {
     this.#sessions = [];
     for (const session of sessions) session.flush();
     if (this.#delivered.length > 0) this.#tellDelivered();
-  }
-
-  #schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    this.#env.endOfTick(() => this.end());
   }
 
   #tellDelivered(): void {

@@ -2,7 +2,7 @@
  * Which partitions take no records, once that has lasted: their appends are refused at once, and it is reported, for
  * all of a tick together.
  */
-import type { Env } from '../../env.ts';
+import { OncePerTick, type Env } from '../../env.ts';
 import type { LogHealth } from '../log.ts';
 import type { BrokerLogEvent } from './broker-log-options.ts';
 import { LastingTrouble } from './lasting-trouble.ts';
@@ -27,12 +27,13 @@ export class Outage {
   #partitions: readonly Partition[] = [];
   /** It was reported before anybody knew of which partitions. */
   #isUnopened = false;
-  /** At the end of this tick there is a look at what there is to report. */
-  #isLooking = false;
+  /** Looks at what there is to report. */
+  readonly #looking: OncePerTick;
   #isOver = false;
 
   constructor(env: Env, events: OutageEvents) {
     this.#env = env;
+    this.#looking = new OncePerTick(env, () => this.#look());
     this.#events = events;
   }
 
@@ -77,26 +78,19 @@ export class Outage {
     const trouble = new LastingTrouble(this.#env, {
       onLasting: (error) => {
         partition.reason = error;
-        this.#lookLater();
+        this.#looking.schedule();
         this.#events.onLasting(n);
       },
       onOver: () => {
         partition.reason = undefined;
-        this.#lookLater();
+        this.#looking.schedule();
       },
     });
     const partition: Partition = { trouble, reason: undefined, reported: undefined };
     return partition;
   }
 
-  #lookLater(): void {
-    if (this.#isLooking) return;
-    this.#isLooking = true;
-    this.#env.endOfTick(() => this.#look());
-  }
-
   #look(): void {
-    this.#isLooking = false;
     if (this.#isOver) return;
     const { health } = this;
     const changed = this.#partitions.filter(({ reason, reported }) => reason !== reported);
