@@ -45,8 +45,8 @@ export const packageImports: Readonly<Record<string, Permission>> = {
   'packages/protocol': { values: [], types: [] },
   'packages/client': { values: ['@tideway/protocol'], types: [] },
   'packages/server': { values: ['@tideway/protocol'], types: [] },
-  'packages/console': { values: ['@tideway/client', '@tideway/verifier', '@tideway/verifier/checker'], types: [] },
-  'packages/verifier': { values: ['@tideway/protocol', '@tideway/client', '@tideway/client/node'], types: ['tideway'] },
+  'packages/console': { values: ['@tideway/client', '@tideway/verifier'], types: [] },
+  'packages/verifier': { values: ['@tideway/protocol', '@tideway/client'], types: ['tideway'] },
   examples: { values: ['@tideway/client', 'tideway', 'tideway/service'], types: [] },
 };
 
@@ -55,7 +55,7 @@ export const packageImports: Readonly<Record<string, Permission>> = {
  * verifier's checker for `verify`; the server's channels in process are the SDK's too.
  */
 export const serverRoomsPackages: Readonly<Record<string, readonly string[]>> = {
-  cli: ['@tideway/client', '@tideway/client/node', '@tideway/verifier'],
+  cli: ['@tideway/client', '@tideway/verifier'],
   server: ['@tideway/client'],
 };
 
