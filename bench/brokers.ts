@@ -19,7 +19,7 @@ export const brokerTitles: Readonly<Record<BrokerName, string>> = {
   kafka: 'Kafka',
 };
 
-const program = join(import.meta.dirname, '..', 'scripts', 'brokers', 'main.ts');
+const program = ['--conditions=tideway-source', join(import.meta.dirname, '..', 'scripts', 'brokers', 'main.ts')];
 const logClient = join(import.meta.dirname, 'peers', 'logs', 'log-client.ts');
 
 /** A start of Kafka on two busy cores. */
@@ -42,7 +42,7 @@ export interface BenchBroker {
 
 /** @param text what a counting proxy in front of it looks for in what it sends */
 export async function startBroker(kind: BrokerName, text?: string): Promise<BenchBroker> {
-  const args = [program, kind, ...(text === undefined ? [] : ['--count', text])];
+  const args = [...program, kind, ...(text === undefined ? [] : ['--count', text])];
   const child = new Child(process.execPath, args, { name: brokerTitles[kind], endsWithStdin: true });
   const ready = await child.next('ready', READY_MS);
   const url = String(ready['url']);
@@ -102,7 +102,7 @@ const missingReasons = new Map<BrokerName, string | undefined>();
 /** Why nothing can be measured on a broker here; `undefined` when it can. */
 export function missingBroker(kind: BrokerName): string | undefined {
   if (!missingReasons.has(kind)) {
-    const { stdout } = spawnSync(process.execPath, [program, kind, '--check'], { encoding: 'utf8' });
+    const { stdout } = spawnSync(process.execPath, [...program, kind, '--check'], { encoding: 'utf8' });
     const said = /"reason":"([^"]*)"/.exec(stdout)?.[1];
     missingReasons.set(kind, said);
   }

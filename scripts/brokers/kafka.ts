@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { freePorts } from '../free-ports.ts';
+import { freePorts } from '@tideway/verifier/free-ports';
 import { heldFolder, hold } from '../leash.ts';
 import { type Broker, type BrokerKind, replicatedBroker } from './broker.ts';
 import { javaArguments, missingKafka } from './kafka-jars.ts';

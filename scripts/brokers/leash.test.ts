@@ -17,7 +17,7 @@ const DEADLINE = { timeout: 60_000, interval: 50 };
 
 /** The program that starts a broker, with its folders in one of the test's own. */
 function start(t: TestContext, folder: string, kind: string): ChildProcess {
-  const starter = spawn(process.execPath, [main, kind], {
+  const starter = spawn(process.execPath, ['--conditions=tideway-source', main, kind], {
     env: { ...process.env, TMPDIR: folder },
     stdio: ['pipe', 'pipe', 'inherit'],
   });

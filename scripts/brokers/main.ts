@@ -2,7 +2,7 @@
  * Starts one broker, says where it is as a line of JSON, and stops it with its data when it is told to by SIGTERM, or
  * when its stdin ends: whoever started it is gone then. For the bench, and for who wants to try one:
  *
- *     node scripts/brokers/main.ts redis
+ *     node --conditions=tideway-source scripts/brokers/main.ts redis
  *     {"event":"ready","url":"redis://127.0.0.1:41234","pid":4711}
  *
  * With `--check` it only says `{"event":"found"}`, or `failed` with what is missing.

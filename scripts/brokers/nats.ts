@@ -4,7 +4,7 @@ import { cp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { freePorts } from '../free-ports.ts';
+import { freePorts } from '@tideway/verifier/free-ports';
 import { heldFolder, hold } from '../leash.ts';
 import { type Broker, type BrokerKind, replicatedBroker } from './broker.ts';
 import { buildNatsServer, findNatsServer } from './nats-program.ts';

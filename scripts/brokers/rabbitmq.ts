@@ -5,7 +5,7 @@
 import { accessSync, constants } from 'node:fs';
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePorts } from '../free-ports.ts';
+import { freePorts } from '@tideway/verifier/free-ports';
 import { heldFolder } from '../leash.ts';
 import { type Broker, type BrokerKind, replicatedBroker } from './broker.ts';
 import { EPMD, RabbitmqServer, SERVER, settleFirstStream, startEpmd } from './rabbitmq-server.ts';

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { freePort, LAST_PORT } from '../free-ports.ts';
+import { freePort, LAST_PORT } from '@tideway/verifier/free-ports';
 import { heldFolder, hold } from '../leash.ts';
 import { type Broker, type BrokerKind, replicatedBroker, type ReplicatedBroker } from './broker.ts';
 

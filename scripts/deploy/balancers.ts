@@ -9,7 +9,7 @@ import type { TestContext } from 'node:test';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { generate } from 'selfsigned';
 import { findProgram, Program, projectFolder } from '../documents/programs.ts';
-import { freePort } from '../free-ports.ts';
+import { freePort } from '@tideway/verifier/free-ports';
 
 const deploy = join(import.meta.dirname, '../../deploy');
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { generate } from 'selfsigned';
 import { createServer } from 'tideway';
-import { freePort } from '../free-ports.ts';
+import { freePort } from '@tideway/verifier/free-ports';
 import { blockNamed } from './markdown.ts';
 import { findProgram, Program, projectFolder } from './programs.ts';
 

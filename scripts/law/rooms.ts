@@ -51,8 +51,8 @@ export const packageImports: Readonly<Record<string, Permission>> = {
 };
 
 /**
- * What rooms of the server may import besides: the command line and its demo use the SDK like any other program, and the
- * verifier's checker for `verify`; the server's channels in process are the SDK's too.
+ * What rooms of the server may import besides: the command line and its demo use the SDK like any other program, and of
+ * the verifier the checker (for `verify`) and the ports (for the demo's brokers); the server's channels in process are the SDK's too.
  */
 export const serverRoomsPackages: Readonly<Record<string, readonly string[]>> = {
   cli: ['@tideway/client', '@tideway/verifier'],

@@ -8,7 +8,7 @@ import { test, type TestContext } from 'node:test';
 import { build } from 'esbuild';
 import { chromium, type BrowserContext, type Page as Tab } from 'playwright-core';
 import { createServer, type Server } from 'tideway';
-import { freePort } from '../../../scripts/free-ports.ts';
+import { freePort } from '@tideway/verifier/free-ports';
 import { findChromium, requireService } from '../../../scripts/services.ts';
 import type { Page } from './outbox-page.ts';
 

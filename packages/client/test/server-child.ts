@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
-import { freePort } from '../../../scripts/free-ports.ts';
+import { freePort } from '@tideway/verifier/free-ports';
 
 const MAIN = join(import.meta.dirname, '../../server/src/cli/main.ts');
 /** A server that outlives whoever started it would run for ever. */

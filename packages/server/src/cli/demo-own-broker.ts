@@ -3,10 +3,9 @@
  * a folder of the demo. Stopping it is a `kill -9`; it comes back on the same port and data.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
+import { freePorts } from '@tideway/verifier/free-ports';
 import type { BrokerStatus, DemoBroker } from './demo-broker.ts';
 import type { BrokerPlace, BrokerProgram } from './demo-broker-programs.ts';
 import type { DemoLeash } from './demo-leash.ts';
@@ -149,18 +148,4 @@ export class OwnBroker implements DemoBroker {
     this.#state = state;
     this.#options.onChange();
   }
-}
-
-/** Ports that nobody listens on, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

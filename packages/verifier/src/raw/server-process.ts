@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { within } from './deadline.ts';
-import { steadyPort } from './steady-port.ts';
+import { freePort } from './free-ports.ts';
 
 const MAIN = fileURLToPath(new URL('../../../server/src/cli/main.ts', import.meta.url));
 const LEASH = new URL('./leash.ts', import.meta.url).href;
@@ -49,7 +49,7 @@ export class ServerProcess {
 
   /** Starts it and waits until it says that it is ready; rejects when it ends before, by whichever hand. */
   async start(deadlineMs = 120_000): Promise<void> {
-    if (this.port === 0) this.port = await steadyPort();
+    if (this.port === 0) this.port = await freePort();
     const { data, flags = [], env, preload } = this.#options;
     const child = spawn(
       process.execPath,

@@ -8,7 +8,7 @@ import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../../../../scripts/free-ports.ts';
+import { freePort } from '@tideway/verifier/free-ports';
 import { run } from '../run.ts';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));

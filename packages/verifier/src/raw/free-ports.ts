@@ -1,4 +1,7 @@
-/** Ports for programs that cannot be told to take a free one themselves, or that want the same one at every start. */
+/**
+ * `@tideway/verifier/free-ports`: ports for programs that cannot be told to take a free one themselves, or that are killed
+ * and come back where others look for them.
+ */
 import { createServer, type Server } from 'node:net';
 
 /**
