@@ -11,6 +11,7 @@ import type { Identity } from '../auth/identity.ts';
 import type { Refusal } from '../hub/admission.ts';
 import type { Budget } from '../hub/budget.ts';
 import { withRetry } from '../hub/replies.ts';
+import { hasUnwantedBody, throwAwayBody } from './unwanted-body.ts';
 
 export type Request = IncomingMessage | Http2ServerRequest;
 export type Response = ServerResponse | Http2ServerResponse;
@@ -58,8 +59,6 @@ export function errorBody(refusal: RequestRefusal, ref: string): ErrorBody {
   };
 }
 
-/** More of a body that is refused is not read: whoever sends it may lose the answer. Slow ones end by `requestMs`. */
-const DISMISSED_BYTES_MAX = 64 * 1024 * 1024;
 /** No channel's name is longer. */
 const CHANNEL_SHOWN_MAX = 256;
 
@@ -179,7 +178,7 @@ export class Exchange {
     if (announced > bytesMax) throw tooLarge(bytesMax);
     const chunks: Buffer[] = [];
     let bytes = 0;
-    // What a refusal leaves unread is still needed: see `#dismiss`.
+    // What a refusal leaves unread is still to be thrown away.
     for await (const chunk of this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       bytes += chunk.length;
       if (bytes > bytesMax) throw tooLarge(bytesMax);
@@ -292,30 +291,14 @@ export class Exchange {
 
   fail(failure: RequestRefusal): void {
     if (this.response.headersSent || this.response.destroyed) return;
-    const { status, headers, body } = errorBody(failure, this.#refer(failure, this.#noted()));
-    const unread = !this.request.complete && this.method !== 'GET' && this.request.httpVersionMajor === 1;
-    if (unread) this.#dismiss(status, Buffer.from(body), headers);
-    else this.bytes(status, Buffer.from(body), headers);
-  }
-
-  /**
-   * Answers a request whose body nobody wants. Its connection ends, but the rest is read and thrown away before: a
-   * connection that is closed while its peer still sends is reset, and many a client then never sees the answer.
-   */
-  #dismiss(status: number, body: Buffer, headers: Readonly<Record<string, string>>): void {
-    const request = this.request as IncomingMessage;
-    const response = this.response as ServerResponse;
+    const { status, headers, body: text } = errorBody(failure, this.#refer(failure, this.#noted()));
+    const body = Buffer.from(text);
+    const { request, response } = this;
+    if (!hasUnwantedBody(request)) return this.bytes(status, body, headers);
     this.#headOf(status, body, { ...headers, connection: 'close' });
     this.#holdAnswer(body.length);
-    response.write(body);
-    let left = DISMISSED_BYTES_MAX;
-    const end = (): void => void response.end();
-    request.on('data', (chunk: Buffer) => {
-      left -= chunk.length;
-      if (left < 0) end();
-    });
-    for (const event of ['end', 'error', 'close']) request.once(event, end);
-    request.resume();
+    (response as ServerResponse).write(body);
+    throwAwayBody(request, () => void (response as ServerResponse).end());
   }
 }
 
