@@ -10,13 +10,13 @@ import { test, type TestContext } from 'node:test';
 import { connect } from '@tideway/client';
 import { formatCursor } from '@tideway/protocol';
 import { assertKept, hashData, HistoryChecker } from '@tideway/verifier/checker';
-import { createServer } from 'tideway';
 import { redis } from '../../../scripts/brokers/redis.ts';
 import { requireService } from '../../../scripts/services.ts';
 import { hashKey } from '../src/auth/api-keys.ts';
 import { BrokerLog } from '../src/log/broker/broker-log.ts';
 import { parseRedisAddress } from '../src/log/redis/redis-address.ts';
 import { RedisPort } from '../src/log/redis/redis-port.ts';
+import { startNode, type Node } from './node.ts';
 import { DEADLINE, join, type Peer } from './peer.ts';
 
 /** Small, so that what a node reads before it serves is little beside what it reads behind it. */
@@ -68,19 +68,11 @@ async function writeLog(url: string): Promise<readonly string[]> {
   return cursors;
 }
 
-async function startNode(t: TestContext, log: string, data: string) {
+function startChat(t: TestContext, log: string, data: string): Promise<Node> {
   const namespaces = {
     chat: { subscribe: 'anyone', append: 'anyone', history: 'anyone', retention: { records: 1_000_000 } },
   } as const;
-  const server = await createServer({ log, data, namespaces, logger: () => {}, auth: { keys: [SERVICE] } });
-  let isClosed = false;
-  const close = async (): Promise<void> => {
-    if (isClosed) return;
-    isClosed = true;
-    await server.close({ drainMs: 0 });
-  };
-  t.after(close);
-  return { ...(await server.listen({ port: 0 })), close };
+  return startNode(t, { log, data, namespaces, auth: { keys: [SERVICE] } });
 }
 
 interface Ready {
@@ -124,7 +116,7 @@ test('a node without a view serves what is new at once, says behind of the rest,
   const place = cursors[0] as string;
   const data = await mkdtemp(joinPath(tmpdir(), 'tideway-node-'));
   t.after(() => rm(data, { recursive: true, force: true, maxRetries: 20 }));
-  const node = await startNode(t, broker.url, data);
+  const node = await startChat(t, broker.url, data);
   const { url, port } = node;
 
   // It says that it is not whole, and how far it is
@@ -207,7 +199,7 @@ test('a node that is stopped while it fills goes on where it was, and serves at 
   const cursors = await writeLog(broker.url);
   const data = await mkdtemp(joinPath(tmpdir(), 'tideway-node-'));
   t.after(() => rm(data, { recursive: true, force: true, maxRetries: 20 }));
-  const first = await startNode(t, broker.url, data);
+  const first = await startChat(t, broker.url, data);
   const total = (await readyz(first.url)).body.toFill as number;
   const left = await t.waitFor(async () => {
     const { toFill = 0 } = (await readyz(first.url)).body;
@@ -217,7 +209,7 @@ test('a node that is stopped while it fills goes on where it was, and serves at 
   assert.ok(left > 4 * WINDOW, `it was stopped while it filled: ${left} of ${total}`);
   await first.close();
 
-  const second = await startNode(t, broker.url, data);
+  const second = await startChat(t, broker.url, data);
   const again = await readyz(second.url);
   assert.equal(again.body.status, 'filling');
   assert.ok((again.body.toFill as number) <= left, `${again.body.toFill} are to be filled, ${left} were`);

@@ -3,13 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { createServer } from 'tideway';
 import { CountingProxy } from '../../../scripts/brokers/counting-proxy.ts';
 import { kafka } from '../../../scripts/brokers/kafka.ts';
 import { nats } from '../../../scripts/brokers/nats.ts';
 import { rabbitmq } from '../../../scripts/brokers/rabbitmq.ts';
 import { redis } from '../../../scripts/brokers/redis.ts';
 import { requireService } from '../../../scripts/services.ts';
+import { startNode, type Node } from './node.ts';
 import { DEADLINE, join } from './peer.ts';
 
 // Clients that come back are served from the node's view: a storm of them must not become one on the broker. Counted in
@@ -22,17 +22,12 @@ const CLIENTS = 200;
 const STORM = { ...DEADLINE, timeout: 120_000 };
 const MARK = 'counted-by-the-proxy';
 
-async function startNode(t: TestContext, log: string, data: string) {
-  const namespaces = { chat: { subscribe: 'anyone', append: 'anyone', history: 'anyone' } } as const;
-  const server = await createServer({ log, data, namespaces, logger: () => {} });
-  let isClosed = false;
-  const close = async (): Promise<void> => {
-    if (isClosed) return;
-    isClosed = true;
-    await server.close({ drainMs: 0 });
-  };
-  t.after(close);
-  return { ...(await server.listen({ port: 0 })), close };
+function startChat(t: TestContext, log: string, data: string): Promise<Node> {
+  return startNode(t, {
+    log,
+    data,
+    namespaces: { chat: { subscribe: 'anyone', append: 'anyone', history: 'anyone' } },
+  });
 }
 
 async function append(url: string, channel: string, payloads: readonly unknown[]): Promise<readonly string[]> {
@@ -56,7 +51,7 @@ for (const kind of [redis, nats, rabbitmq, kafka]) {
     const data = await mkdtemp(joinPath(tmpdir(), 'tideway-node-'));
     t.after(() => rm(data, { recursive: true, force: true, maxRetries: 20 }));
 
-    const first = await startNode(t, address.href, data);
+    const first = await startChat(t, address.href, data);
     const places: string[] = [];
     for (let n = 0; n < CHANNELS; n++) {
       const payloads = Array.from({ length: RECORDS + 1 }, (_, i) => ({ [MARK]: i }));
@@ -68,7 +63,7 @@ for (const kind of [redis, nats, rabbitmq, kafka]) {
     for (let n = 0; n < 64; n++) await append(first.url, `chat:last-${n}`, ['last']);
     await first.close();
 
-    const node = await startNode(t, address.href, data);
+    const node = await startChat(t, address.href, data);
     const before = proxy.counted.texts;
     const peers = await Promise.all(Array.from({ length: CLIENTS }, () => join(t, node.port)));
     await Promise.all(
