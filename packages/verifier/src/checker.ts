@@ -4,7 +4,8 @@
  */
 import type { GapReason } from '@tideway/protocol';
 import { ChannelHistory, type Report } from './channel-history.ts';
-import type { HistoryEvent } from './history.ts';
+import type { DisconnectEvent, HistoryEvent, ReaderEvent } from './history.ts';
+import { LateReaders } from './late-readers.ts';
 import { checkGap, checkMark, checkRecord, checkSubscribed, type ReaderRules } from './reader-check.ts';
 import { ReaderHistory } from './reader-history.ts';
 import type { ReaderFigures, Verdict, Violation } from './verdict.ts';
@@ -36,6 +37,8 @@ export class HistoryChecker {
   readonly #options: CheckerOptions;
   readonly #rules = new Map<string, ReaderRules>();
   readonly #channels = new Map<string, ChannelHistory>();
+  /** Where another history may take the place of one, on several nodes. */
+  readonly #late = new Map<string, LateReaders>();
   readonly #violations: Violation[] = [];
   #violationCount = 0;
   #delivered = 0;
@@ -51,15 +54,12 @@ export class HistoryChecker {
     this.tick++;
     if (event.kind === 'disconnect') {
       for (const channel of this.#channels.values()) {
-        const reader = channel.readers.get(event.reader);
-        if (reader === undefined || (event.channel !== undefined && event.channel !== channel.channel)) continue;
-        reader.live = false;
-        reader.session = undefined;
+        if (!channel.readers.has(event.reader) || (event.channel ?? channel.channel) !== channel.channel) continue;
+        this.#read(channel, event);
       }
       return;
     }
     const channel = this.#channel(event.channel);
-    const rules = this.#rules.get(event.channel) as ReaderRules;
     switch (event.kind) {
       case 'append':
         if (channel.onAppend(event) === 'first') this.#appends.sent++;
@@ -69,25 +69,50 @@ export class HistoryChecker {
         if (event.outcome.state === 'stored' && event.outcome.duplicate === true) this.#appends.duplicates++;
         channel.onOutcome(event, this.tick);
         return;
-      case 'subscribed':
-        if (channel.isOver(event.head)) this.#reader(channel, event.reader).begin(event);
-        else checkSubscribed(this.#reader(channel, event.reader), channel, event, this.tick, rules);
-        return;
       case 'record':
         this.#delivered++;
-        // Somebody knows already that this life of the log is over; the gap that tells this reader is on its way.
-        if (channel.isOver(event.cursor)) return;
-        if (checkRecord(this.#reader(channel, event.reader), channel, event, rules) === 'beyond') this.#beyondWindow++;
+        this.#read(channel, event);
         return;
+      case 'subscribed':
       case 'mark':
-        if (channel.isOver(event.cursor)) return;
-        checkMark(this.#reader(channel, event.reader), channel, event, rules);
-        return;
       case 'gap':
-        checkGap(this.#reader(channel, event.reader), channel, event, this.tick, rules);
+        this.#read(channel, event);
         return;
       case 'trim':
         if (event.cursor > channel.trimmedTo) channel.trimmedTo = event.cursor;
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #read(channel: ChannelHistory, event: ReaderEvent | DisconnectEvent): void {
+    const late = this.#late.get(channel.channel);
+    if (late === undefined) this.#judge(channel, event, this.tick);
+    else late.take(event, this.tick);
+  }
+
+  #judge(channel: ChannelHistory, event: ReaderEvent | DisconnectEvent, tick: number): void {
+    const rules = this.#rules.get(channel.channel) as ReaderRules;
+    const reader = this.#reader(channel, event.reader);
+    switch (event.kind) {
+      case 'disconnect':
+        reader.end();
+        return;
+      case 'subscribed':
+        if (channel.isOver(event.head)) reader.begin(event);
+        else checkSubscribed(reader, channel, event, tick, rules);
+        return;
+      case 'record':
+        // Somebody knows already that this life of the log is over; the gap that tells this reader is on its way.
+        if (channel.isOver(event.cursor)) return;
+        if (checkRecord(reader, channel, event, rules) === 'beyond') this.#beyondWindow++;
+        return;
+      case 'mark':
+        if (!channel.isOver(event.cursor)) checkMark(reader, channel, event, rules);
+        return;
+      case 'gap':
+        checkGap(reader, channel, event, tick, rules);
         return;
       default:
         event satisfies never;
@@ -130,6 +155,7 @@ export class HistoryChecker {
    * @param settled the readers (by name) that are known to have read to the end; absent: all of them
    */
   finish(settled?: ReadonlySet<string>): Verdict {
+    for (const late of this.#late.values()) late.settle();
     for (const channel of this.#channels.values()) {
       const { report } = this.#rules.get(channel.channel) as ReaderRules;
       const recordsKept = this.#options.retentionRecords?.(channel.channel);
@@ -149,13 +175,11 @@ export class HistoryChecker {
     if (channel === undefined) {
       const { windowRecords = 50_000, closedWorld = false, mayDiverge = true, manyNodes = false } = this.#options;
       const report = this.#reportFor(name);
-      channel = new ChannelHistory(name, {
-        report,
-        windowRecords,
-        closedWorld,
-        mayBeUntold: mayDiverge && manyNodes,
-      });
-      this.#channels.set(name, channel);
+      const mayBeUntold = mayDiverge && manyNodes;
+      const made = new ChannelHistory(name, { report, windowRecords, closedWorld, mayBeUntold });
+      channel = made;
+      this.#channels.set(name, made);
+      if (mayBeUntold) this.#late.set(name, new LateReaders((event, tick) => this.#judge(made, event, tick)));
       this.#rules.set(name, { report, mayDiverge, manyNodes });
     }
     return channel;

@@ -46,6 +46,12 @@ export class ReaderHistory {
     this.asked = asked;
   }
 
+  /** Its connection is gone, or it left the channel. */
+  end(): void {
+    this.live = false;
+    this.session = undefined;
+  }
+
   /** Begins anew at a place: nothing before it is claimed to be covered by what follows. */
   restart(place: string): void {
     this.jump(place);
