@@ -23,8 +23,14 @@ export interface Broker {
 /** Several members: what is done to it is done to all of them. */
 export interface ReplicatedBroker extends Broker {
   readonly members: readonly Broker[];
-  /** Keeps one replica from anything that comes from now on; absent where records are answered by a majority. */
-  detachReplica?(): void;
+}
+
+/** One that fails over to a replica that lacks records which were acknowledged. */
+export interface StaleBroker extends ReplicatedBroker {
+  /** Keeps the replica from anything that comes from now on. */
+  detachReplica(): Promise<void>;
+  /** Ends the primary for good, and the replica takes its place. */
+  failOver(): Promise<void>;
 }
 
 export function replicatedBroker(cluster: {
@@ -59,8 +65,17 @@ export interface BrokerKind {
   missing(): string | undefined;
   /** Starts one member. */
   start(): Promise<Broker>;
-  /** Starts as many members as it takes to outlive the loss of one. */
-  startReplicated(): Promise<ReplicatedBroker>;
-  /** Members each of which leads partitions; absent where `startReplicated` gives such. */
-  startCluster?(): Promise<ReplicatedBroker>;
+  /** Starts three members, each of which leads partitions. */
+  startMembers(): Promise<ReplicatedBroker>;
+  /** Absent where a majority chooses among those that have every record, whatever its settings. */
+  startStale?(): Promise<StaleBroker>;
+}
+
+/** Starts one that a fault can be done to; `undefined` where there is none. */
+export async function startFor(
+  kind: BrokerKind,
+  { needs }: { readonly needs?: 'members' | 'stale replica' },
+): Promise<Broker | undefined> {
+  if (needs === undefined) return kind.start();
+  return needs === 'members' ? kind.startMembers() : kind.startStale?.();
 }

@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePorts } from '@tideway/verifier/free-ports';
 import { heldFolder, hold } from '../leash.ts';
-import { type Broker, type BrokerKind, replicatedBroker } from './broker.ts';
+import { type Broker, type BrokerKind, replicatedBroker, type StaleBroker } from './broker.ts';
 import { javaArguments, missingKafka } from './kafka-jars.ts';
 import {
   kafkaUser,
@@ -33,11 +33,37 @@ export const kafka: BrokerKind = {
     if (member === undefined) throw new Error('a Kafka cluster has a member');
     return member;
   },
-  async startReplicated() {
+  async startMembers() {
     const cluster = await startKafka({ members: 3 });
     return replicatedBroker({ url: cluster.url('tideway'), members: cluster.members, stop: () => cluster.stop() });
   },
+  startStale: startStaleKafka,
 };
+
+/** Its topic allows what topics of ours do not: that a replica leads which is not in sync. */
+async function startStaleKafka(): Promise<StaleBroker> {
+  const cluster = await startKafka({ members: 3 });
+  const { members } = cluster;
+  const [primary, replica] = members as [KafkaMember, KafkaMember, KafkaMember];
+  const { Admin } = await import('@platformatic/kafka');
+  const admin = new Admin({ clientId: 'tideway', bootstrapBrokers: cluster.bootstrap.split(',') });
+  const brokers = [primary.place.id, replica.place.id];
+  await admin.createTopics({
+    topics: ['tideway'],
+    partitions: -1,
+    replicas: -1,
+    assignments: Array.from({ length: 8 }, (_, partition) => ({ partition, brokers })),
+    configs: [{ name: 'unclean.leader.election.enable', value: 'true' }],
+  });
+  await admin.close();
+  return Object.assign(replicatedBroker({ url: cluster.url('tideway'), members, stop: () => cluster.stop() }), {
+    detachReplica: () => replica.shutDown(),
+    async failOver() {
+      await primary.kill();
+      await replica.restart();
+    },
+  });
+}
 
 export class KafkaCluster {
   readonly members: readonly KafkaMember[];

@@ -55,7 +55,7 @@ export const nats: BrokerKind = {
   name: 'nats',
   missing,
   start: () => startNats(),
-  startReplicated: async () => replicatedBroker(await startNatsCluster()),
+  startMembers: async () => replicatedBroker(await startNatsCluster()),
 };
 
 function missing(): string | undefined {

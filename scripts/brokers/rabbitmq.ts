@@ -57,7 +57,7 @@ export const rabbitmq: BrokerKind = {
   name: 'rabbitmq',
   missing,
   start: () => startRabbitmq(),
-  async startReplicated() {
+  async startMembers() {
     const { members, urlOf, stop } = await startRabbitmqCluster();
     return replicatedBroker({ url: urlOf('name=tideway'), members, stop });
   },

@@ -9,7 +9,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { freePort, LAST_PORT } from '@tideway/verifier/free-ports';
 import { heldFolder, hold } from '../leash.ts';
-import { type Broker, type BrokerKind, replicatedBroker, type ReplicatedBroker } from './broker.ts';
+import { type Broker, type BrokerKind, replicatedBroker, type StaleBroker } from './broker.ts';
 
 export interface RedisServerOptions {
   /** How the append-only file is kept; `false` for none at all. Default `always`: a kill loses nothing, however slow the disk is. */
@@ -174,8 +174,8 @@ export const redis: BrokerKind = {
     return undefined;
   },
   start: () => RedisServer.start(),
-  startReplicated: startRedisPair,
-  startCluster: async () => {
+  startStale: startRedisPair,
+  startMembers: async () => {
     const members = await startRedisCluster(3, { settings: { 'cluster-require-full-coverage': 'no' } });
     const url = `redis://${members.map(({ port }) => `127.0.0.1:${port}`).join()}`;
     const stop = async (): Promise<void> => void (await Promise.all(members.map((member) => member.stop())));
@@ -189,7 +189,7 @@ export function startMeasured(kind: BrokerKind): Promise<Broker> {
 }
 
 /** A primary and its replica, which becomes a primary once it is detached. */
-async function startRedisPair(): Promise<ReplicatedBroker> {
+async function startRedisPair(): Promise<StaleBroker> {
   const primary = await RedisServer.start();
   const replica = await RedisServer.start({ replicaOf: primary });
   await untilReplicated(replica);
@@ -198,8 +198,12 @@ async function startRedisPair(): Promise<ReplicatedBroker> {
   const stop = async (): Promise<void> => {
     await Promise.all(members.map((member) => member.stop()));
   };
-  const detachReplica = (): void => void replica.cli('REPLICAOF', 'NO', 'ONE');
-  return Object.assign(replicatedBroker({ url, members, stop }), { detachReplica });
+  return Object.assign(replicatedBroker({ url, members, stop }), {
+    async detachReplica() {
+      replica.cli('REPLICAOF', 'NO', 'ONE');
+    },
+    failOver: () => primary.kill(),
+  });
 }
 
 /** Starts a Cluster of primaries, each with a share of the slots, and waits until all agree on it. */

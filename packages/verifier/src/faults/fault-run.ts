@@ -220,7 +220,10 @@ async function appendQuietly({ checker }: Stage, nodes: Nodes): Promise<void> {
   checker.accept({ kind: 'append', channel: QUIET, rid, writer: 'quiet', sequence: 1, hash: hashData(text) });
   const url = new URL('/v1/records', nodes.all[0]?.server.url);
   url.searchParams.set('channel', QUIET);
-  const answer = await fetch(url, { method: 'POST', body: text, headers: { 'Idempotency-Key': rid } });
+  const post = (): Promise<Response> => fetch(url, { method: 'POST', body: text, headers: { 'Idempotency-Key': rid } });
+  let answer = await post();
+  // A broker that has just begun may be too busy; that is said with "try again".
+  await until(PEACE_MS, async () => answer.status !== 503 || (answer = await post()).status !== 503);
   if (answer.status !== 201) throw new Error(`the append to ${QUIET} was answered ${answer.status}`);
   const { cursor } = (await answer.json()) as { readonly cursor: string };
   checker.accept({ kind: 'outcome', channel: QUIET, rid, outcome: { state: 'stored', cursor, duplicate: false } });

@@ -1,7 +1,7 @@
 /** A cell of the matrix as a test: one fault on a real broker, and the checker finds nothing wrong. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { BrokerKind } from '../../../../../scripts/brokers/broker.ts';
+import { startFor, type BrokerKind } from '../../../../../scripts/brokers/broker.ts';
 import { assertKept } from '../../verdict.ts';
 import { runFault } from '../fault-run.ts';
 import { faults, type Fault } from '../faults.ts';
@@ -17,7 +17,8 @@ export function faultTest(kind: BrokerKind, name: string, result: MatrixRow['res
     }
     const fault = faults.find((one) => one.name === name) as Fault;
     const isProxied = fault.needs === undefined;
-    const broker = await (isProxied ? kind.start() : kind.startReplicated());
+    const broker = await startFor(kind, fault);
+    assert.ok(broker !== undefined, 'one that it can be done to');
     t.after(() => broker.stop());
     const report = await runFault({ fault, broker, isProxied, seed: 7 });
     t.diagnostic(describeInterruptions(report.interruptions));
