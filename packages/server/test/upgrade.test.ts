@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { describe, test, type TestContext } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { createServer, type ServerOptions } from '../src/index.ts';
@@ -49,6 +49,32 @@ describe('an upgrade to something else than WebSocket', () => {
     assert.match(nothing.body, /"code":"not_found"/);
     assert.equal((await answerTo(port, h2c('GET', '/v1/ws'))).status, 400);
     await join(t, port);
+  });
+
+  test('ends its connection with the answer: no body behind it is taken for a request', async (t) => {
+    const { port } = await (await start(t)).listen({ port: 0 });
+    const hidden =
+      'POST /v1/records?channel=pub:a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1';
+    const bytes = [
+      'POST /v1/records?channel=pub:a HTTP/1.1',
+      'Host: localhost',
+      `Content-Length: ${hidden.length}`,
+      '',
+      '',
+    ];
+    const socket = connect(port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    socket.on('error', () => {});
+    // The head of the second request comes in one piece with the first, its body in the next.
+    socket.write(h2c('GET', '/healthz') + bytes.join('\r\n'));
+    let got = '';
+    for await (const chunk of socket) {
+      got += String(chunk);
+      socket.write(hidden);
+    }
+    assert.equal(got.match(/HTTP\/1\.1 \d+/g)?.join(), 'HTTP/1.1 200', got);
+    assert.match(got, /\r\nConnection: close\r\n/);
+    assert.match((await answerTo(port, h2c('GET', '/v1/records?channel=pub:a'))).body, /"records":\[\]/);
   });
 
   test('is ignored on a server of the application, too', async (t) => {

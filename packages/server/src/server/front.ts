@@ -87,6 +87,7 @@ export function createFront(parts: {
     handle(request, response, fallback) {
       const path = pathOf(request);
       parts.pipelines.begin(request, response, () => {
+        if (isLastWithUpgrade(request)) endConnectionBehind(response);
         const fault = whyNoHost(request);
         if (fault !== undefined)
           return api.refuse(request, response, { code: 'bad_frame', message: fault, headers: lastOf(request) });
@@ -103,6 +104,14 @@ export function createFront(parts: {
       });
     },
   };
+}
+
+/**
+ * Behind a request whose `Upgrade` is ignored Node drops what came in one piece with it, and would read what comes next,
+ * which may be a body, as a request.
+ */
+function isLastWithUpgrade(request: Request): boolean {
+  return request.httpVersionMajor === 1 && request.headers.upgrade !== undefined;
 }
 
 /** The answer is the last one of its connection; one of HTTP/2 goes on. */
