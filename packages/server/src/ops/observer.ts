@@ -10,7 +10,7 @@ import type { Session } from '../hub/session.ts';
 import { TailError, type Commit, type LogHealth } from '../log/log.ts';
 import type { ViewTrouble } from '../view/life.ts';
 import { StoreError } from '../view/store.ts';
-import type { ReferRequest } from '../transport/exchange.ts';
+import type { ReferRequest } from '../transport/request-refusal.ts';
 import { partitionsDown } from './health.ts';
 import type { LogEvent } from './logger-events.ts';
 import type { LogFields, Logger } from './logger.ts';

@@ -5,7 +5,7 @@
 import type { Duplex } from 'node:stream';
 import { limits, timing } from '@tideway/protocol';
 import type { Env } from '../env.ts';
-import { errorBody, type ReferRequest, type RequestRefusal } from '../transport/exchange.ts';
+import { errorBody, type ReferRequest, type RequestRefusal } from '../transport/request-refusal.ts';
 import type { Pipelines } from '../transport/pipelines.ts';
 import { answerRaw } from './raw-answer.ts';
 

@@ -8,16 +8,10 @@ import type { ReadClientSide } from '../auth/forwarded.ts';
 import type { OriginPolicy } from '../auth/origin.ts';
 import type { Env } from '../env.ts';
 import type { Slices } from '../hub/slices.ts';
-import {
-  endConnectionBehind,
-  errorBody,
-  type ReferRequest,
-  type Request,
-  type RequestRefusal,
-  type Response,
-} from '../transport/exchange.ts';
+import { endConnectionBehind, type Request, type Response } from '../transport/exchange.ts';
 import type { HttpApi } from '../transport/http-api.ts';
 import type { Pipelines } from '../transport/pipelines.ts';
+import { errorBody, type ReferRequest, type RequestRefusal } from '../transport/request-refusal.ts';
 import type { WebSocketTransport } from '../transport/websocket.ts';
 import { createBrokenRequests, type BrokenRequest } from './broken-request.ts';
 import { pathOf, readHandshake, readTarget, whyNoHost } from './handshake.ts';

@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { ClientSide } from '../auth/forwarded.ts';
 import type { OriginPolicy } from '../auth/origin.ts';
-import type { RequestRefusal } from '../transport/exchange.ts';
+import type { RequestRefusal } from '../transport/request-refusal.ts';
 
 export const WEBSOCKET_PATH = '/v1/ws';
 const SUBPROTOCOL = 'tideway.v1';

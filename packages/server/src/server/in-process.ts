@@ -12,9 +12,10 @@ import { websocketCodec } from '../hub/codec-websocket.ts';
 import type { Commands } from '../hub/commands.ts';
 import type { Connection } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
-import { Exchange, refusalOf, type Request } from '../transport/exchange.ts';
+import { Exchange, type Request } from '../transport/exchange.ts';
 import { getFeed } from '../transport/http-feed.ts';
 import { getRecords, type Reading } from '../transport/http-records.ts';
+import { refusalOf } from '../transport/request-refusal.ts';
 import { frameLength } from '../view/frame.ts';
 
 const TEXT = 0x81;

@@ -4,7 +4,7 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ErrorBody } from '../transport/exchange.ts';
+import type { ErrorBody } from '../transport/request-refusal.ts';
 import type { Env } from '../env.ts';
 
 /** How long what the peer still sends is thrown away: closed at once, its system would throw our answer away, too. */

@@ -5,59 +5,23 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
-import { codes, isRid, limits, TidewayError, timing, type Code } from '@tideway/protocol';
+import { isRid, limits, TidewayError, timing } from '@tideway/protocol';
 import type { ClientSide } from '../auth/forwarded.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Refusal } from '../hub/admission.ts';
 import type { Budget } from '../hub/budget.ts';
-import { withRetry } from '../hub/replies.ts';
+import {
+  errorBody,
+  errorMembers,
+  type ErrorMembers,
+  type Noted,
+  type ReferRequest,
+  type RequestRefusal,
+} from './request-refusal.ts';
 import { hasUnwantedBody, throwAwayBody } from './unwanted-body.ts';
 
 export type Request = IncomingMessage | Http2ServerRequest;
 export type Response = ServerResponse | Http2ServerResponse;
-
-/** What the log says of a request besides its refusal. */
-export interface Noted {
-  readonly path: string;
-  readonly method?: string;
-  readonly channel?: string | undefined;
-  readonly identity?: Identity | undefined;
-  readonly remoteAddress?: string | undefined;
-  /** What was thrown, if anything was. */
-  readonly cause?: unknown;
-}
-
-/** Writes a refusal to the log; returns the reference both share. */
-export type ReferRequest = (failure: Refusal, noted: Noted) => string;
-
-/** A refusal as a request is answered with it: some of HTTP's own have a status that is not their code's. */
-export interface RequestRefusal extends Refusal {
-  readonly status?: number;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** The answer of HTTP-2. */
-export interface ErrorBody {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-}
-
-/** @param ref the reference that stands in the log */
-export function errorBody(refusal: RequestRefusal, ref: string): ErrorBody {
-  const { code, message, retryMs } = withRetry(refusal);
-  const { http } = codes[code];
-  return {
-    status: refusal.status ?? http,
-    headers: {
-      'Content-Type': 'application/json; charset=utf-8',
-      ...(retryMs === undefined ? {} : { 'Retry-After': String(Math.ceil(retryMs / 1_000)) }),
-      ...(http === 401 ? { 'WWW-Authenticate': 'Bearer' } : {}),
-      ...refusal.headers,
-    },
-    body: JSON.stringify({ error: { code, message, ref, ...(retryMs === undefined ? {} : { retryMs }) } }),
-  };
-}
 
 /** No channel's name is longer. */
 const CHANNEL_SHOWN_MAX = 256;
@@ -274,13 +238,8 @@ export class Exchange {
   }
 
   /** The members of an error, with the reference that stands in the log. */
-  describe(failure: Refusal): { code: Code; message: string; ref: string; retryMs?: number } {
-    return {
-      code: failure.code,
-      message: failure.message,
-      ref: this.#refer(failure, this.#noted()),
-      ...(failure.retryMs === undefined ? {} : { retryMs: failure.retryMs }),
-    };
+  describe(failure: Refusal): ErrorMembers {
+    return errorMembers(failure, this.#refer(failure, this.#noted()));
   }
 
   #noted(): Noted {
@@ -321,13 +280,4 @@ function overloaded(message: string): TidewayError {
 
 function tooLarge(bytesMax: number): TidewayError {
   return new TidewayError('too_large', `the body may have ${bytesMax} bytes`);
-}
-
-/** Any thrown thing as what the client is told. */
-export function refusalOf(error: unknown): Refusal {
-  if (!(error instanceof TidewayError)) {
-    return withRetry({ code: 'internal', message: 'a fault in the server; its log has the reference' });
-  }
-  const { code, message, retryMs } = error;
-  return withRetry({ code, message, ...(retryMs === undefined ? {} : { retryMs }) });
 }

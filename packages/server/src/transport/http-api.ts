@@ -14,18 +14,12 @@ import type { Commands } from '../hub/commands.ts';
 import type { Hub } from '../hub/hub.ts';
 import { withRetry } from '../hub/replies.ts';
 import type { Health } from '../ops/health.ts';
-import {
-  Exchange,
-  refusalOf,
-  type ReferRequest,
-  type Request,
-  type RequestRefusal,
-  type Response,
-} from './exchange.ts';
+import { Exchange, type Request, type Response } from './exchange.ts';
 import { FaultyConnection, readFault } from './faults.ts';
 import { getFeed } from './http-feed.ts';
 import { getRecords, keyOf, postBatch, postControl, postRecord, type Reading } from './http-records.ts';
 import { getSession } from './http-session.ts';
+import { refusalOf, type ReferRequest, type RequestRefusal } from './request-refusal.ts';
 import type { EventStreams } from './sse.ts';
 
 type Call = (exchange: Exchange, identity: Identity) => Promise<void> | void;
