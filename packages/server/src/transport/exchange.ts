@@ -10,7 +10,9 @@ import type { ClientSide } from '../auth/forwarded.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Refusal } from '../hub/admission.ts';
 import type { Budget } from '../hub/budget.ts';
+import { Query } from './query.ts';
 import {
+  badFrame,
   errorBody,
   errorMembers,
   type ErrorMembers,
@@ -30,7 +32,7 @@ export class Exchange {
   readonly request: Request;
   readonly response: Response;
   readonly path: string;
-  readonly query: URLSearchParams;
+  readonly query: Query;
   readonly client: ClientSide;
   /** What was thrown, if anything was: for the log only. */
   cause: unknown;
@@ -67,7 +69,7 @@ export class Exchange {
     const target = parts.request.url ?? '/';
     const at = target.indexOf('?');
     this.path = at < 0 ? target : target.slice(0, at);
-    this.query = new URLSearchParams(at < 0 ? '' : target.slice(at + 1));
+    this.query = new Query(at < 0 ? '' : target.slice(at + 1));
   }
 
   get method(): string {
@@ -95,45 +97,7 @@ export class Exchange {
   instance(): string {
     const instance = this.given('tideway-instance');
     if (instance === undefined || isRid(instance)) return instance ?? '';
-    throw new TidewayError('bad_frame', `Tideway-Instance must be 1–${limits.ridLength} printable ASCII characters`);
-  }
-
-  /** A query parameter that must be there once. */
-  one(name: string): string {
-    const values = this.query.getAll(name);
-    if (values.length !== 1) {
-      throw new TidewayError(
-        'bad_frame',
-        `the query parameter "${name}" must be given once, it was given ${values.length} times`,
-      );
-    }
-    return values[0] as string;
-  }
-
-  /** A query parameter that may be there once. */
-  maybe(name: string): string | undefined {
-    return this.query.has(name) ? this.one(name) : undefined;
-  }
-
-  /** A user that the query names (NAM-4), if it does. */
-  maybeUser(name: string): string | undefined {
-    const user = this.maybe(name);
-    if (user === undefined || (user !== '' && Buffer.byteLength(user) <= limits.userBytes)) return user;
-    throw new TidewayError('bad_frame', `"${name}" must have 1 to ${limits.userBytes} bytes`);
-  }
-
-  /** A whole number of the query within bounds, or its default. */
-  whole(name: string, bounds: { readonly min: number; readonly max: number; readonly otherwise: number }): number {
-    const text = this.maybe(name);
-    if (text === undefined) return bounds.otherwise;
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-    if (!(value >= bounds.min && value <= bounds.max)) {
-      throw new TidewayError(
-        'bad_frame',
-        `"${name}" must be a whole number from ${bounds.min} to ${bounds.max}, got "${text.slice(0, 20)}"`,
-      );
-    }
-    return value;
+    throw badFrame(`Tideway-Instance must be 1–${limits.ridLength} printable ASCII characters`);
   }
 
   /** The whole body; a larger one fails with `too_large` before it is read. */
@@ -155,7 +119,7 @@ export class Exchange {
   /** The whole body as text; what is not UTF-8 is `bad_frame`, never replaced by something else. */
   async text(bytesMax: number): Promise<string> {
     const body = await this.body(bytesMax);
-    if (!isUtf8(body)) throw new TidewayError('bad_frame', 'the body is not UTF-8');
+    if (!isUtf8(body)) throw badFrame('the body is not UTF-8');
     return body.toString('utf8');
   }
 
@@ -244,7 +208,7 @@ export class Exchange {
 
   #noted(): Noted {
     const { path, method, identity, cause, client } = this;
-    const channel = this.query.get('channel')?.slice(0, CHANNEL_SHOWN_MAX);
+    const channel = this.query.all('channel')[0]?.slice(0, CHANNEL_SHOWN_MAX);
     return { path, method, channel, identity, remoteAddress: client.remoteAddress, cause };
   }
 
@@ -258,6 +222,15 @@ export class Exchange {
     this.#holdAnswer(body.length);
     (response as ServerResponse).write(body);
     throwAwayBody(request, () => void (response as ServerResponse).end());
+  }
+}
+
+/** What a body says in JSON. */
+export function parseBody(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badFrame('the body is not JSON');
   }
 }
 

@@ -2,9 +2,11 @@
  * The fault hook (ARCHITECTURE.md §5): cut, delay, slow, freeze, and drop acknowledgements of a connection. Exists only
  * where the server was started with faults; shared by tests, demo and console.
  */
-import { TidewayError, type Code, type PayloadKind, type ServerFrame } from '@tideway/protocol';
+import type { Code, PayloadKind, ServerFrame } from '@tideway/protocol';
 import type { Env } from '../env.ts';
 import type { Codec, Connection } from '../hub/connection.ts';
+import { parseBody } from './exchange.ts';
+import { badFrame } from './request-refusal.ts';
 
 /** What is done to the connections of one client object. All absent: nothing. */
 export interface Fault {
@@ -128,17 +130,12 @@ const RELEASE_MS = 20;
 
 /** Reads the body of a fault request: the members of `Fault`, or `{"cut":true}`. */
 export function readFault(body: Buffer): Fault & { readonly cut: boolean } {
-  let fields: Readonly<Record<string, unknown>>;
-  try {
-    fields = Object(JSON.parse(body.toString('utf8') || '{}')) as Readonly<Record<string, unknown>>;
-  } catch {
-    throw new TidewayError('bad_frame', 'the body is not JSON');
-  }
+  const fields = Object(parseBody(body.toString('utf8') || '{}')) as Readonly<Record<string, unknown>>;
   const amount = (name: 'delayMs' | 'bytesPerSecond'): number | undefined => {
     const value = fields[name];
     if (value === undefined) return undefined;
     if (typeof value === 'number' && value >= 0 && value <= 1e9) return value;
-    throw new TidewayError('bad_frame', `"${name}" must be a number from 0 to 1e9`);
+    throw badFrame(`"${name}" must be a number from 0 to 1e9`);
   };
   const delayMs = amount('delayMs');
   const bytesPerSecond = amount('bytesPerSecond');

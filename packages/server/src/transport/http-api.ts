@@ -3,7 +3,7 @@
  * credentials, the call, its errors. Calls on records are `http-records.ts`, streams
  * are `sse.ts`.
  */
-import { limits, TidewayError } from '@tideway/protocol';
+import { limits } from '@tideway/protocol';
 import type { Authenticator } from '../auth/authenticator.ts';
 import type { ReadClientSide } from '../auth/forwarded.ts';
 import type { Identity } from '../auth/identity.ts';
@@ -14,12 +14,12 @@ import type { Commands } from '../hub/commands.ts';
 import type { Hub } from '../hub/hub.ts';
 import { withRetry } from '../hub/replies.ts';
 import type { Health } from '../ops/health.ts';
-import { Exchange, type Request, type Response } from './exchange.ts';
+import { Exchange, parseBody, type Request, type Response } from './exchange.ts';
 import { FaultyConnection, readFault } from './faults.ts';
 import { getFeed } from './http-feed.ts';
 import { getRecords, keyOf, postBatch, postControl, postRecord, type Reading } from './http-records.ts';
 import { getSession } from './http-session.ts';
-import { refusalOf, type ReferRequest, type RequestRefusal } from './request-refusal.ts';
+import { badFrame, refusalOf, type ReferRequest, type RequestRefusal } from './request-refusal.ts';
 import type { EventStreams } from './sse.ts';
 
 type Call = (exchange: Exchange, identity: Identity) => Promise<void> | void;
@@ -82,7 +82,7 @@ export function createHttpApi(parts: {
   const open: Readonly<Record<string, (exchange: Exchange) => void | Promise<void>>> = {
     '/healthz': (exchange) => exchange.json(health.healthz().status, health.healthz().body),
     '/readyz': (exchange) => {
-      const { status, body } = health.readyz(exchange.query.get('filling') === 'ok');
+      const { status, body } = health.readyz(exchange.query.all('filling')[0] === 'ok');
       exchange.json(status, body);
     },
     '/metrics': async (exchange) =>
@@ -97,9 +97,9 @@ export function createHttpApi(parts: {
   }
 
   async function postSignal(exchange: Exchange, identity: Identity): Promise<void> {
-    const channel = exchange.one('channel');
+    const channel = exchange.query.one('channel');
     const key = keyOf(exchange.given('tideway-key'));
-    const to = exchange.maybeUser('to');
+    const to = exchange.query.maybeUser('to');
     const refusal = await authorize(hub.policy, identity, 'signal', channel);
     if (refusal !== undefined) return exchange.fail(withRetry(refusal));
     const payload = await exchange.body(limits.signalBytes + limits.headerBytes);
@@ -120,8 +120,8 @@ export function createHttpApi(parts: {
   }
 
   async function postDisconnect(exchange: Exchange, identity: Identity): Promise<void> {
-    exchange.one('user');
-    const user = exchange.maybeUser('user') as string;
+    exchange.query.one('user');
+    const user = exchange.query.maybeUser('user') as string;
     // There is no channel to ask about: whoever may administer may disconnect.
     const may =
       identity.development === true ||
@@ -144,7 +144,7 @@ export function createHttpApi(parts: {
   }
 
   async function postFault(exchange: Exchange): Promise<void> {
-    const instance = exchange.one('instance');
+    const instance = exchange.query.one('instance');
     const fault = readFault(await exchange.body(limits.bodyBytes));
     let connections = 0;
     for (const session of [...hub.sessions]) {
@@ -170,8 +170,9 @@ export function createHttpApi(parts: {
 
   /** A ticket stands in place of credentials, on GET streams only (HTTP-9). */
   async function identify(exchange: Exchange, cookies: boolean): Promise<Identity> {
-    const ticket = exchange.path === '/v1/events' && exchange.method === 'GET' ? exchange.maybe('ticket') : undefined;
-    if (ticket !== undefined) return tickets.verify(ticket, exchange.query.getAll('channel'));
+    const ticket =
+      exchange.path === '/v1/events' && exchange.method === 'GET' ? exchange.query.maybe('ticket') : undefined;
+    if (ticket !== undefined) return tickets.verify(ticket, exchange.query.all('channel'));
     return await parts.authenticate({
       ...(cookies ? { cookie: exchange.header('cookie') } : {}),
       headers: exchange.request.headers,
@@ -242,12 +243,7 @@ export function createHttpApi(parts: {
 }
 
 function channelsOf(body: string): readonly string[] {
-  let channels: unknown;
-  try {
-    channels = (JSON.parse(body) as { channels?: unknown } | null)?.channels;
-  } catch {
-    throw new TidewayError('bad_frame', 'the body is not JSON');
-  }
+  const channels = (parseBody(body) as { readonly channels?: unknown } | null)?.channels;
   const max = limits.eventSourceChannels;
   if (
     !Array.isArray(channels) ||
@@ -255,7 +251,7 @@ function channelsOf(body: string): readonly string[] {
     channels.length > max ||
     !channels.every((channel) => typeof channel === 'string')
   ) {
-    throw new TidewayError('bad_frame', `the body must be {"channels": [1 to ${max} names]}`);
+    throw badFrame(`the body must be {"channels": [1 to ${max} names]}`);
   }
   return channels;
 }

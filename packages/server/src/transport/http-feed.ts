@@ -10,6 +10,7 @@ import { recordLine } from '../view/frame.ts';
 import type { Feed, FeedPage } from '../view/view.ts';
 import type { Exchange } from './exchange.ts';
 import type { Reading } from './http-records.ts';
+import { badFrame } from './request-refusal.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8' };
 
@@ -18,13 +19,14 @@ export async function getFeed(reading: Reading, exchange: Exchange, identity: Id
   const { hub, feeds, longReads } = reading;
   if (reading.feedElsewhere !== undefined)
     return exchange.bytes(200, await reading.feedElsewhere(exchange.request.url ?? '', identity), JSON_TYPE);
-  const globs = globsOf(exchange.query.getAll('channel'));
+  const globs = exchange.query.several('channel', limits.feedGlobs);
+  checkGlobs(globs);
   await authorizeFeed(hub.policy, identity, globs);
-  const partition = exchange.whole('partition', { min: 0, max: feeds.length - 1, otherwise: 0 });
-  const limit = exchange.whole('limit', { min: 0, max: limits.pageRecords, otherwise: 100 });
-  const waitSeconds = exchange.whole('wait', { min: 0, max: 60, otherwise: 0 });
+  const partition = exchange.query.whole('partition', { min: 0, max: feeds.length - 1, otherwise: 0 });
+  const limit = exchange.query.whole('limit', { min: 0, max: limits.pageRecords, otherwise: 100 });
+  const waitSeconds = exchange.query.whole('wait', { min: 0, max: 60, otherwise: 0 });
   const feed = feeds[partition] as Feed;
-  const { place, reason } = await findFeedStart(feed, exchange.one('after'));
+  const { place, reason } = await findFeedStart(feed, exchange.query.one('after'));
   const wants = wantsOf(globs);
   const read = async (after: string): Promise<FeedPage> => {
     if (limit === 0) return standingAt(feed, after);
@@ -60,16 +62,12 @@ export async function getFeed(reading: Reading, exchange: Exchange, identity: Id
   });
 }
 
-function globsOf(globs: readonly string[]): readonly string[] {
-  if (globs.length < 1 || globs.length > limits.feedGlobs) {
-    throw badFrame(`"channel" must be given 1 to ${limits.feedGlobs} times, it was given ${globs.length} times`);
-  }
+function checkGlobs(globs: readonly string[]): void {
   for (const glob of globs) {
     if (isGlob(glob) && glob !== '*') continue;
     const shown = JSON.stringify(glob.length > 64 ? `${glob.slice(0, 64)}…` : glob);
     throw badFrame(`${shown} names no channels: a channel, or a namespace and a beginning with * at the end: order:*`);
   }
-  return globs;
 }
 
 /** Throws where not all that a glob names may be read, or is in no feed. */
@@ -119,8 +117,4 @@ function send(
 /** Of a place that this node made, or has parsed. */
 function positionOf(place: string): string {
   return place.slice(7, -5);
-}
-
-function badFrame(message: string): TidewayError {
-  return new TidewayError('bad_frame', message);
 }

@@ -23,7 +23,8 @@ import { findStart } from '../hub/resume.ts';
 import { recordLine } from '../view/frame.ts';
 import type { Feed, Page, PageRequest } from '../view/view.ts';
 import type { Turnstile } from '../auth/turnstile.ts';
-import type { Exchange } from './exchange.ts';
+import { parseBody, type Exchange } from './exchange.ts';
+import { badFrame } from './request-refusal.ts';
 import type { LongReads } from './long-reads.ts';
 
 const PUBLIC_SECONDS = 300;
@@ -32,7 +33,7 @@ const END_POSITION = 'Bzzzzzzzzzzz';
 
 /** `POST /v1/records` */
 export async function postRecord(hub: Hub, exchange: Exchange, identity: Identity): Promise<void> {
-  const channel = exchange.one('channel');
+  const channel = exchange.query.one('channel');
   const bytesMax = hub.policy.rules(channel)?.recordBytes ?? limits.recordBytes;
   const rid = exchange.given('idempotency-key');
   if (rid !== undefined && !isRid(rid)) throw badFrame('Idempotency-Key must be 1–64 printable ASCII characters');
@@ -45,7 +46,7 @@ export async function postRecord(hub: Hub, exchange: Exchange, identity: Identit
     payload,
     rid: rid ?? randomId(hub.env),
     key: keyOf(exchange.given('tideway-key')),
-    expect: exchange.maybe('expect'),
+    expect: exchange.query.maybe('expect'),
     trace,
   });
   if (result.state === 'error') exchange.fail(result);
@@ -77,12 +78,7 @@ function answerOf(result: Extract<Appended, { state: 'ok' }>): object {
 /** `POST /v1/batch` */
 export async function postBatch(hub: Hub, exchange: Exchange, identity: Identity): Promise<void> {
   const body = await exchange.text(limits.batchBytes);
-  let items: unknown;
-  try {
-    items = JSON.parse(body);
-  } catch {
-    throw badFrame('the body is not JSON');
-  }
+  const items = parseBody(body);
   if (!Array.isArray(items) || items.length < 1 || items.length > limits.batchItems) {
     throw badFrame(`the body must be an array of 1 to ${limits.batchItems} items`);
   }
@@ -158,14 +154,14 @@ export interface Reading {
 /** `GET /v1/records` */
 export async function getRecords(reading: Reading, exchange: Exchange, identity: Identity): Promise<void> {
   const { hub, longReads } = reading;
-  const channel = exchange.one('channel');
+  const channel = exchange.query.one('channel');
   const refusal = await authorize(hub.policy, identity, 'history', channel);
   if (refusal !== undefined) return exchange.fail(refusal);
-  const after = exchange.maybe('after');
-  const before = exchange.maybe('before');
+  const after = exchange.query.maybe('after');
+  const before = exchange.query.maybe('before');
   if (after !== undefined && before !== undefined) throw badFrame('give "after" or "before", not both');
-  const limit = exchange.whole('limit', { min: 1, max: limits.pageRecords, otherwise: 100 });
-  const waitSeconds = exchange.whole('wait', { min: 0, max: 60, otherwise: 0 });
+  const limit = exchange.query.whole('limit', { min: 1, max: limits.pageRecords, otherwise: 100 });
+  const waitSeconds = exchange.query.whole('wait', { min: 0, max: 60, otherwise: 0 });
   if (waitSeconds > 0 && after === undefined) throw badFrame('"wait" goes with "after"');
   for (const [name, place] of Object.entries({ after, before })) {
     if (place !== undefined && !(name === 'after' && place === 'oldest') && parseCursor(place) === undefined) {
@@ -282,11 +278,7 @@ export async function postControl(
   identity: Identity,
   kind: 'trim' | 'close',
 ): Promise<void> {
-  const result = await appendControl(hub, identity, exchange.one('channel'), kind);
+  const result = await appendControl(hub, identity, exchange.query.one('channel'), kind);
   if (result.state === 'error') exchange.fail(result);
   else exchange.json(200, { cursor: result.cursor });
-}
-
-function badFrame(message: string): TidewayError {
-  return new TidewayError('bad_frame', message);
 }

@@ -1,8 +1,9 @@
 /** `GET /v1/session` (PROTOCOL.md HTTP-13, HTTP-16): who the caller is taken for, and what it may do where it asks. */
-import { limits, TidewayError } from '@tideway/protocol';
+import { limits } from '@tideway/protocol';
 import type { Identity, Permission } from '../auth/identity.ts';
 import type { Policy } from '../hub/policy.ts';
 import type { Exchange } from './exchange.ts';
+import { badFrame } from './request-refusal.ts';
 
 /** Of one channel; a `code` where there is no such channel. */
 type ChannelAnswer =
@@ -20,10 +21,10 @@ export async function getSession(
   exchange: Exchange,
   identity: Identity,
 ): Promise<void> {
-  const names = exchange.query.getAll('channel');
+  const names = exchange.query.all('channel');
   if (names.length > limits.channelsPerFrame) {
     const message = `"channel" may be given ${limits.channelsPerFrame} times, it was given ${names.length} times`;
-    throw new TidewayError('bad_frame', message);
+    throw badFrame(message);
   }
   const channels = await Promise.all(names.map((channel) => mayThere(policy, identity, channel)));
   exchange.json(200, { ...describe(identity), ...(channels.length === 0 ? {} : { channels }) });

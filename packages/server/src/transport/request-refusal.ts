@@ -58,6 +58,11 @@ export function errorBody(refusal: RequestRefusal, ref: string): ErrorBody {
   };
 }
 
+/** The request is not as the protocol says. */
+export function badFrame(message: string): TidewayError {
+  return new TidewayError('bad_frame', message);
+}
+
 /** Any thrown thing as what the client is told. */
 export function refusalOf(error: unknown): Refusal {
   if (!(error instanceof TidewayError)) {

@@ -22,8 +22,16 @@ import type { Hub } from '../hub/hub.ts';
 import { withRetry } from '../hub/replies.ts';
 import type { Session } from '../hub/session.ts';
 import { answerSubscribe, tooMany, type Outcome } from '../hub/start.ts';
-import { backlogBytes, endConnectionBehind, type Exchange, type Request, type Response } from './exchange.ts';
+import {
+  backlogBytes,
+  endConnectionBehind,
+  parseBody,
+  type Exchange,
+  type Request,
+  type Response,
+} from './exchange.ts';
 import { FaultyConnection } from './faults.ts';
+import { badFrame } from './request-refusal.ts';
 import { event, idBlock, sseCodec, sseIdCodec } from './sse-codec.ts';
 
 const HEADERS = {
@@ -244,18 +252,11 @@ interface Asked {
 }
 
 function askedByQuery(exchange: Exchange): Asked {
-  const channels = exchange.query.getAll('channel');
-  const max = limits.eventSourceChannels;
-  if (channels.length < 1 || channels.length > max) {
-    throw new TidewayError(
-      'bad_frame',
-      `"channel" must be given 1 to ${max} times, it was given ${channels.length} times`,
-    );
-  }
-  if (new Set(channels).size !== channels.length) throw new TidewayError('bad_frame', 'a channel is named twice');
-  const from = exchange.maybe('from');
+  const channels = exchange.query.several('channel', limits.eventSourceChannels);
+  if (new Set(channels).size !== channels.length) throw badFrame('a channel is named twice');
+  const from = exchange.query.maybe('from');
   if (from !== undefined && channels.length > 1 && from.includes('.')) {
-    throw new TidewayError('bad_frame', 'a cursor as "from" needs exactly one channel');
+    throw badFrame('a cursor as "from" needs exactly one channel');
   }
   const last = exchange.header('last-event-id');
   const places = last?.split(',');
@@ -271,21 +272,15 @@ function askedByQuery(exchange: Exchange): Asked {
 }
 
 async function askedByBody(exchange: Exchange): Promise<Asked> {
-  const body = await exchange.text(BODY_BYTES_MAX);
-  let fields: unknown;
-  try {
-    fields = JSON.parse(body);
-  } catch {
-    throw new TidewayError('bad_frame', 'the body is not JSON');
-  }
+  const fields = parseBody(await exchange.text(BODY_BYTES_MAX));
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
-    throw new TidewayError('bad_frame', 'the body must be an object with "channel" or "channels"');
+    throw badFrame('the body must be an object with "channel" or "channels"');
   }
   try {
     const { channels } = decodeSubscribe(fields as Readonly<Record<string, unknown>>, limits.subscriptions);
     return { isGet: false, isReconnect: false, items: channels };
   } catch (error) {
-    throw new TidewayError('bad_frame', error instanceof Error ? error.message : 'the body was not understood');
+    throw badFrame(error instanceof Error ? error.message : 'the body was not understood');
   }
 }
 
