@@ -44,7 +44,7 @@ const [story, guide, gauge, rows] = [
 let met: { readonly atMs: number; readonly sums: Sums } | undefined;
 let mustTamper = false;
 
-write('check', `npx tideway verify ${channelName} --url ${config.server}`);
+write('check', `${config.commandLine} verify ${channelName} --url ${config.server}`);
 
 // Writing
 

@@ -27,6 +27,8 @@ export interface DemoConfig {
   /** Shows the supervisor that it is its own page that asks. */
   readonly secret: string;
   readonly version: string;
+  /** What a person writes before a command of the command line. */
+  readonly commandLine: string;
   /** How many there are. */
   readonly nodes: number;
   readonly broker?: BrokerStatus;

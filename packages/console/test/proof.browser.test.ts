@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { exec } from 'node:child_process';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
 import { findChromium, requireService } from '../../../scripts/services.ts';
 import { assertWhole, GREEN, NOTHING_LOST, PATIENT_MS, startBrowser, startDemo, untilText, type Demo } from './demo.ts';
@@ -62,6 +65,15 @@ describe('the proof page, in a real browser', () => {
       await untilText(page, '#events', new RegExp(`The ${name} reader sees “a word of mine”`));
     }
     await assertWhole(page);
+    await close();
+  });
+
+  test('the command that the page shows proves from outside what the page says', async (t) => {
+    if (!requireService(t, 'chromium', chromium)) return;
+    const { page, close } = await open();
+    const shown = (await page.textContent('#check')) ?? '';
+    const { stdout } = await promisify(exec)(shown, { cwd: join(import.meta.dirname, '../../..') });
+    assert.match(stdout, /demo:tide-\S+: \d+ records, chain unbroken, 0 gaps/);
     await close();
   });
 

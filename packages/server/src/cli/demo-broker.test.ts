@@ -61,7 +61,10 @@ test('a broker that is not there, and one whose program is missing, are said in 
   assert.doesNotMatch(away.stderr, /secret/);
   const environment = { PATH: await temporaryFolder(t), KAFKA_HOME: '' };
   for (const [log, program] of [
-    ['redis:', /redis-server is not on this machine; Redis needs it[\s\S]*apt-get install redis-server/],
+    [
+      'redis:',
+      /^starting Redis …$[\s\S]*redis-server is not on this machine; Redis needs it[\s\S]*apt-get install redis-server/m,
+    ],
     ['nats:', /nats-server is not on this machine; NATS needs it[\s\S]*apt-get install nats-server/],
     ['kafka:', /KAFKA_HOME names no folder with a Kafka in it[\s\S]*set KAFKA_HOME/],
   ] as const) {

@@ -48,6 +48,11 @@ function programOf(log: string): BrokerProgram | undefined {
   return Object.hasOwn(brokerPrograms, scheme) ? brokerPrograms[scheme] : undefined;
 }
 
+/** What the broker is called that is started for an address which names no place. */
+export function ownBrokerName(log: string): string | undefined {
+  return programOf(log)?.name;
+}
+
 /**
  * Whether several nodes can share this log.
  *

@@ -11,6 +11,7 @@ import type { BrokerStatus, DemoBroker } from './demo-broker.ts';
 import type { DemoNodes, NodeStatus } from './demo-nodes.ts';
 import { type Pages, servePage } from './demo-pages.ts';
 import { CliError, exitCodes } from './exit-codes.ts';
+import { commandLine } from './program-beside.ts';
 
 const HOST = '127.0.0.1';
 /** A fault in words is short. */
@@ -93,6 +94,7 @@ export class DemoFront {
           server: await stage.server,
           secret: this.#secret,
           version,
+          commandLine,
           nodes: stage.nodes.status.length,
           broker: stage.broker?.status,
         });

@@ -9,12 +9,13 @@ import { join, resolve } from 'node:path';
 import { settings } from '../ops/config-schema.ts';
 import { version } from '../version.ts';
 import { defineCommand } from './command.ts';
-import { isShared, openBroker, type DemoBroker } from './demo-broker.ts';
+import { isShared, openBroker, ownBrokerName, type DemoBroker } from './demo-broker.ts';
 import { openFront, type DemoFront, type DemoStage } from './demo-front.ts';
 import { DemoLeash } from './demo-leash.ts';
 import { DemoNodes } from './demo-nodes.ts';
 import { loadPages } from './demo-pages.ts';
 import type { DemoServerOptions } from './demo-server.ts';
+import { isTrouble } from './demo-talk.ts';
 import { CliError, exitCodes, usageError, type ExitCode } from './exit-codes.ts';
 import { jsonFlag } from './flags.ts';
 import { type Io, paint, printJson, say } from './io.ts';
@@ -114,13 +115,17 @@ async function runDemo(io: Io, options: DemoOptions): Promise<ExitCode> {
       if (stage !== undefined) front.tell(stage);
     };
     const log = options.log;
-    const broker = isShared(log)
-      ? await openBroker({ log: log as string, folder: join(data, 'broker'), leash, onChange })
-      : undefined;
+    let broker: DemoBroker | undefined;
+    if (log !== undefined && isShared(log)) {
+      const own = ownBrokerName(log);
+      if (own !== undefined) say(io, `starting ${own} …`);
+      broker = await openBroker({ log, folder: join(data, 'broker'), leash, onChange });
+    }
     const nodes = createNodes({ io, front, data, leash, count: options.nodes, log: broker?.address ?? log, onChange });
     stage = { server: server.promise, nodes, broker };
     staged.resolve(stage);
     if (end.aborted) return;
+    if (broker !== undefined) say(io, `starting ${options.nodes} ${options.nodes === 1 ? 'node' : 'nodes'} …`);
     const url = await nodes.start().catch((error: Error) => {
       throw new CliError(exitCodes.failed, error.message);
     });
@@ -174,22 +179,17 @@ function createNodes({ io, front, data, leash, count, log, onChange }: NodesOpti
   };
   const serverOptions = (n: number): Omit<DemoServerOptions, 'onStatus'> => {
     const folder = count === 1 ? data : join(data, `node-${n}`);
-    const dev = [programBeside('main'), 'dev', '--data', folder, '--faults', '--json', '--log-level', 'warn'];
+    const dev = [programBeside('main'), 'dev', '--data', folder, '--faults', '--json', '--log-level', 'error'];
     return {
       command: [process.execPath, ...process.execArgv, ...dev],
       environment,
       onSpawn: (child) => leash.hold(child),
       onTalk(text) {
-        // Its greeting is for whoever starts it by hand, and what it refuses while its broker is away is no surprise.
         for (const line of text.split('\n')) if (isTrouble(line)) say(io, line);
       },
     };
   };
   return new DemoNodes({ count, serverOptions, channel: BUSY_CHANNEL, onChange });
-}
-
-function isTrouble(line: string): boolean {
-  return line.startsWith('{') ? !line.includes('"level":"info"') : /error/i.test(line);
 }
 
 interface Greeting {
