@@ -111,7 +111,8 @@ export class ChannelHistory {
     return 'first';
   }
 
-  onOutcome(event: OutcomeEvent, tick: number): void {
+  /** @param mayBeOver it may be of a history that is gone: then only a reader can say that the record exists */
+  onOutcome(event: OutcomeEvent, tick: number, mayBeOver: boolean): void {
     const id = identity(event.rid, event.user);
     const append = this.appended.get(id);
     const { outcome } = event;
@@ -121,6 +122,7 @@ export class ChannelHistory {
         this.#acknowledged.push({ tick, cursor: outcome.cursor });
         if (this.#acknowledged.length > 2_048) this.#acknowledged = this.#acknowledged.slice(1_024);
       }
+      if (mayBeOver && !this.has(outcome.cursor)) return;
       if (this.#untold !== undefined && this.#isPassed(outcome.cursor)) {
         this.#untold.hold({ tick, cursor: outcome.cursor, id });
       } else this.#exists(outcome.cursor, id);

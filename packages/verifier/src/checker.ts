@@ -67,7 +67,7 @@ export class HistoryChecker {
       case 'outcome':
         this.#appends[event.outcome.state]++;
         if (event.outcome.state === 'stored' && event.outcome.duplicate === true) this.#appends.duplicates++;
-        channel.onOutcome(event, this.tick);
+        channel.onOutcome(event, this.tick, this.#late.get(event.channel)?.isTelling(this.tick) === true);
         return;
       case 'record':
         this.#delivered++;

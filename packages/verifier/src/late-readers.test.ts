@@ -45,6 +45,14 @@ test('a reader that is told late may still be given what is gone', () => {
   assert.deepEqual(kinds([...rewound, ...old('late', 2, 3), told('late'), ...fresh('late')]), []);
 });
 
+test('a writer may hear late that what is gone was stored', () => {
+  const [sent, acknowledged] = append(5, at(4)) as [HistoryEvent, HistoryEvent];
+  const next = read('told', 6, at(4, 'bbbb'), at(2, 'bbbb'));
+  const late = [told('late'), ...fresh('late'), { ...next, reader: 'late' } as HistoryEvent];
+  assert.deepEqual(kinds([sent, ...rewound, acknowledged, next, ...late]), []);
+  assert.deepEqual(kinds([sent, ...rewound, ...late, acknowledged, next]), ['disagreement', 'lost']);
+});
+
 test('a reader that stands before what is gone need not be told', () => {
   assert.deepEqual(kinds([...rewound, read('late', 4, at(2, 'bbbb'), at(1))]), []);
 });

@@ -17,6 +17,7 @@ export class LateReaders {
   readonly #judge: (event: ReaderEvent | DisconnectEvent, tick: number) => void;
   /** Histories that somebody was told of, and the newest one that each reader knows. */
   #histories = 0;
+  #newestTick = 0;
   readonly #known = new Map<string, number>();
   readonly #held = new Map<string, Held[]>();
 
@@ -29,12 +30,21 @@ export class LateReaders {
     const { reader } = event;
     const known = this.#known.get(reader) ?? this.#histories;
     const reason = reasonOf(event);
-    if (reason === 'diverged' && known === this.#histories) this.#histories++;
+    if (reason === 'diverged' && known === this.#histories) {
+      this.#histories++;
+      this.#newestTick = tick;
+    }
     const isTold = reason === 'diverged' || reason === 'epoch';
     if (isTold) this.#held.delete(reader);
     this.#known.set(reader, isTold ? this.#histories : known);
     if (isTold || known === this.#histories) this.#judge(event, tick);
     else this.#hold(reader, { event, tick });
+  }
+
+  /** True while not every reader was told: what a writer hears may be of the history that is gone, too. */
+  isTelling(tick: number): boolean {
+    if (this.#histories === 0 || tick > this.#newestTick + WAIT_TICKS) return false;
+    return [...this.#known.values()].some((known) => known < this.#histories);
   }
 
   /** Nobody will be told any more. */
