@@ -223,7 +223,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: 'stale replica',
-    what: `a replica gets nothing for 2 s, then the primary is killed for good and the replica takes its place (of Kafka, where its topic allows that)`,
+    what: 'a replica gets nothing for 2 s, then the primary is killed for good and the replica takes its place: with Kafka where its topic allows that, with NATS and RabbitMQ never',
     mayDiverge: true,
     needs: 'stale replica',
     async run({ broker }) {
