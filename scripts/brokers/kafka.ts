@@ -19,6 +19,7 @@ import {
   type KafkaOptions,
   type MemberPlace,
 } from './kafka-settings.ts';
+import { pauseProcess } from './pause.ts';
 
 export { kafkaUser, type KafkaOptions } from './kafka-settings.ts';
 
@@ -175,7 +176,7 @@ export class KafkaMember implements Broker {
   }
 
   pause(): void {
-    this.#process?.kill('SIGSTOP');
+    if (this.#process?.pid !== undefined) pauseProcess(this.#process.pid);
   }
 
   resume(): void {

@@ -8,6 +8,7 @@ import { freePorts } from '@tideway/verifier/free-ports';
 import { heldFolder, hold } from '../leash.ts';
 import { type Broker, type BrokerKind, replicatedBroker } from './broker.ts';
 import { buildNatsServer, findNatsServer } from './nats-program.ts';
+import { pauseProcess } from './pause.ts';
 
 const START_DEADLINE_MS = 120_000;
 const STOP_DEADLINE_MS = 10_000;
@@ -120,7 +121,7 @@ async function startMember(
     },
     kill: () => server.end('SIGKILL'),
     shutDown: () => server.end('SIGTERM'),
-    pause: () => void process.kill(server.pid, 'SIGSTOP'),
+    pause: () => pauseProcess(server.pid),
     resume: () => void process.kill(server.pid, 'SIGCONT'),
     restart: () => server.start(),
     wipe: () => rm(data, { recursive: true, force: true }),

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { freePorts } from '@tideway/verifier/free-ports';
 import { heldFolder } from '../leash.ts';
 import { type Broker, type BrokerKind, replicatedBroker } from './broker.ts';
+import { pauseProcess } from './pause.ts';
 import { EPMD, RabbitmqServer, SERVER, settleFirstStream, startEpmd } from './rabbitmq-server.ts';
 
 export interface RabbitmqUser {
@@ -168,7 +169,7 @@ function memberOf(
     },
     kill: () => server.end('SIGKILL'),
     shutDown: () => server.end('SIGTERM'),
-    pause: () => void process.kill(server.pid, 'SIGSTOP'),
+    pause: () => pauseProcess(server.pid),
     resume: () => void process.kill(server.pid, 'SIGCONT'),
     restart: () => server.start(),
     control: (...words) => server.control(words),

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { freePort, LAST_PORT } from '@tideway/verifier/free-ports';
 import { heldFolder, hold } from '../leash.ts';
 import { type Broker, type BrokerKind, replicatedBroker, type StaleBroker } from './broker.ts';
+import { pauseProcess } from './pause.ts';
 
 export interface RedisServerOptions {
   /** How the append-only file is kept; `false` for none at all. Default `always`: a kill loses nothing, however slow the disk is. */
@@ -73,7 +74,7 @@ export class RedisServer implements Broker {
   }
 
   pause(): void {
-    process.kill(this.pid, 'SIGSTOP');
+    pauseProcess(this.pid);
   }
 
   resume(): void {
