@@ -161,18 +161,17 @@ function runHeld(
   floor: Position,
   unknownMs: number,
 ): RunHeld & { newest: VisibleRecord } {
-  let frames = splitFrames(run);
+  let from = 0;
   // The oldest run may have begun below the floor.
-  if (recordOf(channel, (frames[0] as Frame).frame).position <= floor) {
-    frames = frames.filter(({ frame }) => recordOf(channel, frame).position > floor);
+  while (recordOf(channel, frameAt(run, from)).position <= floor) from += frameLength(run, from);
+  let records = 0;
+  let last = from;
+  for (let at = from; at < run.length; at += frameLength(run, at)) {
+    last = at;
+    records++;
   }
-  const newest = lastOf(channel, frames);
-  return {
-    records: frames.length,
-    bytes: bytesOf(frames),
-    newest,
-    newestMs: timeOf(channel, newest) ?? unknownMs,
-  };
+  const newest = recordOf(channel, frameAt(run, last));
+  return { records, bytes: run.length - from, newest, newestMs: timeOf(channel, newest) ?? unknownMs };
 }
 
 interface Frame {
@@ -188,5 +187,9 @@ function bytesOf(frames: readonly Frame[]): number {
 }
 
 function oldestOf(channel: string, run: Buffer | undefined): number | undefined {
-  return run === undefined ? undefined : timeOf(channel, recordOf(channel, run.subarray(0, frameLength(run))));
+  return run === undefined ? undefined : timeOf(channel, recordOf(channel, frameAt(run, 0)));
+}
+
+function frameAt(run: Buffer, at: number): Buffer {
+  return run.subarray(at, at + frameLength(run, at));
 }
