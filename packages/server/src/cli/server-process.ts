@@ -86,8 +86,10 @@ export async function runServer({ io, options, isJson, fallback, greet }: Server
 }
 
 /**
- * V8's young generation stays as large as the start has made it. It would grow with the first storm of connections, by up
- * to 40 MB that are not given back, and each of its collections would take longer.
+ * V8's young generation stays as large as the start has made it: two halves of 8 MB. It would grow with the first storm of
+ * connections, by up to 40 MB that are not given back, and each of its collections would take longer. Smaller is no better:
+ * with halves of 1 MB a storm's collections take 0.5 ms and not 2, but twice as long in all, at 10,000 appends a second
+ * nearly three times, and no acknowledgement comes sooner.
  */
 function keepYoungGeneration(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
