@@ -162,10 +162,6 @@ export async function createNode<const C extends Contract = Contract>(
   health.watchFilling(() => hub.toFill);
   watchHub(metrics, hub, health, () => 1 + cluster.peers().length);
   const room = new SessionRoom(hub, config.limits);
-  const recordBytesMax = Math.max(
-    config.limits.recordBytes,
-    ...Object.values(config.namespaces).map(({ recordBytes }) => recordBytes),
-  );
   const commands = new Commands(hub, {
     authenticate: (session, token) =>
       observer.authenticating(session.connection.transport, () => identify(session, token)),
@@ -175,7 +171,6 @@ export async function createNode<const C extends Contract = Contract>(
       pingMs: config.pingMs,
       server: serverName,
       limits: {
-        recordBytes: recordBytesMax,
         channelsPerFrame: limits.channelsPerFrame,
         subscriptions: config.limits.subscriptions,
         pageRecords: limits.pageRecords,
@@ -216,7 +211,6 @@ export async function createNode<const C extends Contract = Contract>(
     ...sessionParts,
     onOpened,
     onTrouble: observer.trouble,
-    recordBytesMax,
     pingMs: config.pingMs,
     helloMs: config.helloMs,
   });

@@ -20,6 +20,8 @@ export type PermissionRules = { readonly [P in Permission]?: Who | undefined };
 /** What the hub asks about namespaces and permissions. */
 export interface Permissions<Rules extends PermissionRules> {
   readonly contract: Contract | undefined;
+  /** The policies of all namespaces but the server's own: nobody appends there. */
+  readonly appendable: readonly Rules[];
   /** The policy of the channel's namespace; `undefined` where there is none, or the name is no channel name. */
   rules(channel: string): Rules | undefined;
   /**
@@ -85,8 +87,11 @@ export function createPermissions<Rules extends PermissionRules>(options: {
     return typeof who === 'function' ? ask(who, identity, permission, names, options.onFailed) : matches(who, identity);
   }
 
+  const listed = [...policies].filter(([name]) => !name.startsWith('$')).map(([, policy]) => policy);
+
   return {
     contract: options.contract,
+    appendable: options.otherwise === undefined ? listed : [...listed, options.otherwise],
     rules,
     isPublic: (channel) => rules(channel)?.history === 'anyone',
     globRules,

@@ -5,7 +5,6 @@
 import {
   describeIssues,
   issuesOf,
-  limits,
   parseCursor,
   specOf,
   type Code,
@@ -16,6 +15,7 @@ import {
 import type { Identity, Permission } from '../auth/identity.ts';
 import { readJsonPayload } from '../log/json-payload.ts';
 import type { PhysicalRecord } from '../log/log.ts';
+import type { Hub } from './hub.ts';
 import type { NamespaceRules, Policy } from './policy.ts';
 
 /** A refusal before anything was stored. */
@@ -63,8 +63,8 @@ export function admitPayload(
   rules: NamespaceRules,
   request: { readonly channel: string; readonly encoding: PayloadKind; readonly payload: Buffer },
   what: 'record' | 'signal',
+  bytesMax: number,
 ): { readonly payload: Buffer } | Refusal {
-  const bytesMax = what === 'record' ? rules.recordBytes : limits.signalBytes;
   if (request.payload.length > bytesMax) {
     return {
       code: 'too_large',
@@ -112,7 +112,7 @@ function judge(
 
 /** Admits a record: everything but permission, which came before. */
 export function admitRecord(
-  policy: Policy,
+  { policy, recordLimit }: Pick<Hub, 'policy' | 'recordLimit'>,
   identity: Identity,
   request: AppendRequest,
   now: number,
@@ -131,6 +131,7 @@ export function admitRecord(
     rules,
     { channel: request.channel, encoding: request.encoding, payload: request.payload },
     'record',
+    recordLimit.of(rules),
   );
   if ('code' in admitted) return admitted;
   return {

@@ -263,7 +263,7 @@ export class Commands {
         return { ...lane.refused, retryMs: timing.retryMs };
       }
       const request = { channel, encoding, payload, rid, key, expect, trace };
-      const admitted = admitRecord(this.#hub.policy, identity, request, this.#hub.env.now());
+      const admitted = admitRecord(this.#hub, identity, request, this.#hub.env.now());
       if ('code' in admitted && admitted.code === 'too_large') this.#hub.figures.hit('recordBytes');
       return admitted;
     };
@@ -315,7 +315,7 @@ export class Commands {
     },
   ): Refusal | undefined {
     const rules = this.#hub.policy.rules(signal.channel) as NamespaceRules;
-    const admitted = admitPayload(this.#hub.policy, rules, signal, 'signal');
+    const admitted = admitPayload(this.#hub.policy, rules, signal, 'signal', limits.signalBytes);
     if ('code' in admitted) {
       if (admitted.code === 'too_large') this.#hub.figures.hit('signalBytes');
       return admitted;

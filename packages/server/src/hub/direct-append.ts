@@ -46,7 +46,7 @@ const PERMITTED: Appended = { state: 'ok', cursor: '', duplicate: false };
 function appendPermitted(hub: Hub, identity: Identity, request: AppendRequest): Promise<Appended> {
   const { channel, rid } = request;
   const admit = (): NewRecord | Refusal => {
-    const admitted = admitRecord(hub.policy, identity, request, hub.env.now());
+    const admitted = admitRecord(hub, identity, request, hub.env.now());
     if ('code' in admitted && admitted.code === 'too_large') hub.figures.hit('recordBytes');
     return admitted;
   };

@@ -17,6 +17,7 @@ import { LiveChannel, type LiveChannelHost } from './live-channel.ts';
 import { LogNews } from './log-news.ts';
 import type { Measures } from './measures.ts';
 import type { Policy } from './policy.ts';
+import { RecordLimit } from './record-limit.ts';
 import { Session, type SessionHost } from './session.ts';
 import { handOutSignal, type SentSignal } from './signal.ts';
 import { Slices } from './slices.ts';
@@ -45,6 +46,7 @@ export interface HubOptions {
 export class Hub implements LiveChannelHost, SessionHost {
   readonly env: Env;
   readonly policy: Policy;
+  readonly recordLimit: RecordLimit;
   readonly starts: Turnstile;
   readonly slices: Slices;
   readonly figures = new HubFigures();
@@ -75,6 +77,7 @@ export class Hub implements LiveChannelHost, SessionHost {
     this.#options = options;
     this.env = options.env;
     this.policy = options.policy;
+    this.recordLimit = new RecordLimit(options.policy, options.durable);
     this.starts = options.starts;
     this.slices = new Slices(options.env);
     this.outboxBytesMax = options.outboxBytesMax;

@@ -124,7 +124,9 @@ export class LinkSession {
   }
 
   #sayBeat(): void {
-    this.#send({ op: 'beat', ridWindowMs: this.#hub.ridWindowMs(), toFill: this.#hub.toFill, ...this.#hub.log.health });
+    const { toFill, recordLimit, log } = this.#hub;
+    const recordBytes = recordLimit.ofLog;
+    this.#send({ op: 'beat', ridWindowMs: this.#hub.ridWindowMs(), toFill, recordBytes, ...log.health });
   }
 
   #take({ frame, payload, encoding }: LinkMessage): void {

@@ -20,6 +20,8 @@ export interface NamespaceRules {
 
 export interface Policy {
   readonly contract: Contract | undefined;
+  /** The rules of every namespace but the server's own. */
+  readonly appendable: readonly NamespaceRules[];
   /** The rules of the channel's namespace; `undefined` where there is no such namespace. */
   rules(channel: string): NamespaceRules | undefined;
   /** Whether this identity may do that on this channel; a promise only where a policy function returns one. */

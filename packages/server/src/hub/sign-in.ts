@@ -6,8 +6,10 @@ import type { Hub } from './hub.ts';
 import type { Replies } from './replies.ts';
 import type { Session } from './session.ts';
 
-/** What the server tells about itself in the `ok` of `hello`. */
-export type About = Pick<HelloOk, 'pingMs' | 'server'> & { readonly limits: Omit<HelloOk['limits'], 'ridWindowMs'> };
+/** What the server tells about itself in the `ok` of `hello`, besides what changes. */
+export type About = Pick<HelloOk, 'pingMs' | 'server'> & {
+  readonly limits: Omit<HelloOk['limits'], 'recordBytes' | 'ridWindowMs'>;
+};
 
 export interface SignInHost {
   /** Throws a `TidewayError`: `unauthenticated`, `token_expired`, `internal`. */
@@ -112,7 +114,11 @@ export class SignIn {
       pingMs: about.pingMs,
       ...(expiresInMs === undefined ? {} : { expiresInMs }),
       server: about.server,
-      limits: { ...about.limits, ridWindowMs: this.#hub.ridWindowMs() },
+      limits: {
+        recordBytes: this.#hub.recordLimit.largest,
+        ...about.limits,
+        ridWindowMs: this.#hub.ridWindowMs(),
+      },
     };
   }
 

@@ -34,7 +34,8 @@ const END_POSITION = 'Bzzzzzzzzzzz';
 /** `POST /v1/records` */
 export async function postRecord(hub: Hub, exchange: Exchange, identity: Identity): Promise<void> {
   const channel = exchange.query.one('channel');
-  const bytesMax = hub.policy.rules(channel)?.recordBytes ?? limits.recordBytes;
+  const rules = hub.policy.rules(channel);
+  const bytesMax = rules === undefined ? limits.recordBytes : hub.recordLimit.of(rules);
   const rid = exchange.given('idempotency-key');
   if (rid !== undefined && !isRid(rid)) throw badFrame('Idempotency-Key must be 1–64 printable ASCII characters');
   const trace = exchange.given('traceparent');
@@ -77,7 +78,8 @@ function answerOf(result: Extract<Appended, { state: 'ok' }>): object {
 
 /** `POST /v1/batch` */
 export async function postBatch(hub: Hub, exchange: Exchange, identity: Identity): Promise<void> {
-  const body = await exchange.text(limits.batchBytes);
+  const inBase64 = Math.ceil(hub.recordLimit.largest / 3) * 4;
+  const body = await exchange.text(Math.max(limits.batchBytes, inBase64 + limits.headerBytes));
   const items = parseBody(body);
   if (!Array.isArray(items) || items.length < 1 || items.length > limits.batchItems) {
     throw badFrame(`the body must be an array of 1 to ${limits.batchItems} items`);

@@ -21,6 +21,8 @@ const SUBPROTOCOL = 'tideway.v1';
 const LF = 0x0a;
 /** How long a peer may take to answer a close frame before the socket is destroyed. */
 const CLOSE_TIMEOUT_MS = 5_000;
+/** However small records are: a `subscribe` of 100 channels with their places has up to 35 KiB, a signal 16 KiB. */
+const MESSAGE_BYTES_MIN = 64 * 1024;
 
 /** A socket as Node gives it to an upgrade: a duplex that can be corked. */
 export class WebSocketConnection extends SocketWrites implements Connection {
@@ -63,7 +65,6 @@ export function createWebSocketTransport(parts: {
   readonly env: Env;
   readonly hub: Hub;
   readonly commands: Commands;
-  readonly recordBytesMax: number;
   readonly pingMs: number;
   readonly helloMs: number;
   readonly faults: boolean;
@@ -77,7 +78,6 @@ export function createWebSocketTransport(parts: {
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
-    maxPayload: parts.recordBytesMax + limits.headerBytes,
     closeTimeout: CLOSE_TIMEOUT_MS,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   };
@@ -90,6 +90,7 @@ export function createWebSocketTransport(parts: {
   });
 
   function accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    server.options.maxPayload = Math.max(hub.recordLimit.largest + limits.headerBytes, MESSAGE_BYTES_MIN);
     server.handleUpgrade(request, socket, head, (webSocket) => begin(webSocket, socket, request));
   }
 

@@ -62,6 +62,7 @@ export class World {
     };
     const policy: Policy = {
       contract: undefined,
+      appendable: [rules],
       rules: (channel) =>
         channel.startsWith('none:') ? undefined : { ...rules, durable: !channel.startsWith('memory:') },
       globRules: () => rules,
@@ -107,7 +108,6 @@ export class World {
         pingMs: 25_000,
         server: 'test/0',
         limits: {
-          recordBytes: limits.recordBytes,
           channelsPerFrame: 100,
           subscriptions: 5,
           pageRecords: 1000,

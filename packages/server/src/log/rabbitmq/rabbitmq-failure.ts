@@ -23,6 +23,13 @@ export function isLocked(error: unknown): boolean {
   return codeOf(error) === RESOURCE_LOCKED;
 }
 
+/** What the server takes at most, where an error says that a message was larger (`max_message_size`). */
+export function bytesMaxIn(error: unknown): number | undefined {
+  if (!(error instanceof Error) || codeOf(error) !== PRECONDITION_FAILED) return undefined;
+  const [, bytes] = /message size \d+ is larger than (?:configured )?max size (\d+)/.exec(error.message) ?? [];
+  return bytes === undefined ? undefined : Number(bytes);
+}
+
 /** Why no connection could be opened. */
 export function connectFailure(
   cause: unknown,

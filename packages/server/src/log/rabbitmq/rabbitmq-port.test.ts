@@ -297,17 +297,6 @@ rabbitmqTest('signals reach every node that listens, this one too, and outlive a
   assert.deepEqual(heard.slice(3).toSorted(), ['a 4', 'b 4', 'b 5']);
 });
 
-rabbitmqTest('a record over what RabbitMQ takes is not stored, and the partition goes on', async (room) => {
-  const port = await room.connected();
-  const outcomes = await port.append(0, [...room.records(1), ...room.records(1, 135_000_000)], 20_000);
-  assert.deepEqual(
-    outcomes.map(({ state }) => state),
-    ['stored', 'unknown'],
-  );
-  await room.store(port, room.records(1));
-  assert.deepEqual((await port.read(0, 0, 10)).map(ridOf).at(-1), 'r3');
-});
-
 rabbitmqTest(
   'lone records do not wait for the acknowledgement of TCP, and heartbeats are those that were asked for',
   async (room) => {
@@ -347,3 +336,33 @@ rabbitmqTest('a closed port takes nothing and can be closed again', async (room)
   port.signal('all', Buffer.from('x'));
   assert.equal(downs, 0);
 });
+
+rabbitmqTest(
+  'a record over the limit of the server is too large, what it stores is known then, and others go on',
+  async (room) => {
+    const allow = (bytes: number): Promise<void> =>
+      room.broker.control(
+        'eval',
+        `application:set_env(rabbit, max_message_size, ${bytes}), persistent_term:put(max_message_size, ${bytes}).`,
+      );
+    await allow(100_000);
+    try {
+      const port = await room.connected();
+      const kept = await Kept.follow(port);
+      await room.store(port, room.records(1, 100_000));
+      const [large] = room.records(1, 100_001);
+      const outcomes = await port.append(0, [large!, ...room.records(1)], 60_000);
+      assert.deepEqual(
+        outcomes.map((outcome) => ({ ...outcome, message: undefined })),
+        ['too_large', 'not_durable'].map((code) => ({ state: 'refused', code, message: undefined })),
+      );
+      assert.match((outcomes[0] as { message: string }).message, /100001 bytes.*100000/);
+      assert.equal(port.declares.recordBytesMax, 100_000);
+      await room.store(port, room.records(1, 100_000));
+      await kept.count(2);
+      assert.deepEqual(kept.rids, ['r1', 'r4']);
+    } finally {
+      await allow(16 * 1024 * 1024);
+    }
+  },
+);

@@ -40,17 +40,6 @@ interface Stream {
 }
 
 export class RabbitmqPort implements BrokerPort {
-  readonly declares: LogDeclaration = {
-    storedSurvives:
-      'the end of every process; with replicas, the loss of fewer than half of them. Streams are not synced to disk: ' +
-      'power lost by most replicas at once may take what was confirmed last',
-    durable: true,
-    mayRewind: true,
-    recordBytesMax: limits.recordBytesMax,
-    contiguity:
-      'streams are trimmed oldest first: where offsets are not consecutive, what stands before the hole is still held',
-    detectMs: DETECT_MS,
-  };
   /** RabbitMQ keeps notes of its own among the messages. */
   readonly countsDensely = false;
   /** Consumers are given what is committed. */
@@ -59,6 +48,8 @@ export class RabbitmqPort implements BrokerPort {
   onDown: ((error: Error) => void) | undefined;
   readonly #address: RabbitmqAddress;
   readonly #signals: RabbitmqSignals;
+  /** RabbitMQ says what it takes only when it refuses. */
+  #recordBytesMax: number = limits.recordBytesMax;
   #link: RabbitmqLink | undefined;
   /** Whose turn it is to be connected to; nodes begin with different ones. */
   #member = Math.floor(randomFraction(nodeEnv) * 1_000);
@@ -75,6 +66,20 @@ export class RabbitmqPort implements BrokerPort {
     this.#signals = new RabbitmqSignals(address.name);
   }
 
+  get declares(): LogDeclaration {
+    return {
+      storedSurvives:
+        'the end of every process; with replicas, the loss of fewer than half of them. Streams are not synced to disk: ' +
+        'power lost by most replicas at once may take what was confirmed last',
+      durable: true,
+      mayRewind: true,
+      recordBytesMax: this.#recordBytesMax,
+      contiguity:
+        'streams are trimmed oldest first: where offsets are not consecutive, what stands before the hole is still held',
+      detectMs: DETECT_MS,
+    };
+  }
+
   async connect(wanted: StoredConstants): Promise<StoredConstants> {
     await this.#leave();
     const attempt = new Attempt();
@@ -83,6 +88,7 @@ export class RabbitmqPort implements BrokerPort {
       const { link, stored } = await within(this.#connect(attempt, wanted), CONNECT_MS, late);
       if (link.isOver) throw new Error(`the connection to ${this.place} was lost at once`);
       this.#link = link;
+      this.#recordBytesMax = limits.recordBytesMax;
       this.#streams = stored.partitions.map(({ identity }) => this.#makeStream(link, identity));
       return stored;
     } catch (error) {
@@ -141,7 +147,7 @@ export class RabbitmqPort implements BrokerPort {
     const { writing, reading, looks } = link;
     const seen = this.#seen.get(queue) ?? { newest: 0 };
     this.#seen.set(queue, seen);
-    const writer = new StreamWriter(writing, queue);
+    const writer = new StreamWriter(writing, queue, (bytes) => (this.#recordBytesMax = bytes));
     const onBehind = (error: Error): void => link.end(error);
     const reader = new StreamReader({ model: reading, looks, queue, writer, seen, onBehind });
     return { queue, reading, seen, writer, reader };

@@ -7,6 +7,7 @@ import { nodeEnv } from '../../env.ts';
 import type { AppendOutcome } from '../log.ts';
 import type { NativeRecord } from '../broker/native-record.ts';
 import { within } from './deadline.ts';
+import { bytesMaxIn } from './rabbitmq-failure.ts';
 import { probeProperties, toProperties } from './rabbitmq-record.ts';
 
 type Confirmed = 'yes' | 'no' | undefined;
@@ -15,12 +16,17 @@ export class StreamWriter {
   readonly #model: ChannelModel;
   readonly #queue: string;
   #channel: ConfirmChannel | undefined;
+  readonly #onBytesMax: (bytes: number) => void;
   /** How many of the batch under way found no queue. */
   #returned = 0;
+  /** The largest message that the server takes, as far as it has said so. */
+  #bytesMax = Number.POSITIVE_INFINITY;
 
-  constructor(model: ChannelModel, queue: string) {
+  /** @param onBytesMax told how large a message may be, when the server has refused a larger one */
+  constructor(model: ChannelModel, queue: string, onBytesMax: (bytes: number) => void) {
     this.#model = model;
     this.#queue = queue;
+    this.#onBytesMax = onBytesMax;
   }
 
   /** Never rejects. */
@@ -63,7 +69,7 @@ export class StreamWriter {
     return new Promise((resolve) => {
       const answer = (why: string): void => {
         cancel();
-        resolve(outcomes(confirmed, this.#returned, why));
+        resolve(this.#outcomes(records, confirmed, why));
       };
       const cancel = nodeEnv.setTimer(deadlineMs, () => answer(`RabbitMQ did not confirm within ${deadlineMs} ms`));
       try {
@@ -84,21 +90,36 @@ export class StreamWriter {
     const channel = await this.#model.createConfirmChannel();
     this.#channel = channel;
     channel.on('return', () => this.#returned++);
-    channel.on('error', () => undefined);
+    // It ends the channel, before those that wait are told.
+    channel.on('error', (error) => {
+      const bytes = bytesMaxIn(error);
+      if (bytes === undefined) return;
+      this.#bytesMax = bytes;
+      this.#onBytesMax(bytes);
+    });
     channel.on('close', () => {
       if (this.#channel === channel) this.#channel = undefined;
     });
     return channel;
   }
-}
 
-/** What was confirmed up to the first that was not is stored; what found no queue is not; the rest may be. */
-function outcomes(confirmed: readonly Confirmed[], returned: number, why: string): readonly AppendOutcome[] {
-  const sent = confirmed.length - returned;
-  let isWhole = true;
-  return confirmed.map((said, index) => {
-    if (index >= sent) return { state: 'refused', code: 'not_durable', message: 'the stream is not there any more' };
-    isWhole &&= said === 'yes';
-    return isWhole ? { state: 'stored' } : { state: 'unknown', message: why };
-  });
+  /** What was confirmed up to the first that was not is stored; what found no queue, or no room, is not; the rest may be. */
+  #outcomes(records: readonly NativeRecord[], confirmed: readonly Confirmed[], why: string): readonly AppendOutcome[] {
+    const found = records.length - this.#returned;
+    // The server takes nothing from a message on that is too large.
+    const large = records.findIndex(({ value }) => value.length > this.#bytesMax);
+    let isWhole = true;
+    return records.map(({ value }, index) => {
+      if (index === large) {
+        const message = `the payload has ${value.length} bytes; RabbitMQ takes ${this.#bytesMax} (max_message_size)`;
+        return { state: 'refused', code: 'too_large', message };
+      }
+      if (large >= 0 && index > large) {
+        return { state: 'refused', code: 'not_durable', message: 'a record before it was too large for RabbitMQ' };
+      }
+      if (index >= found) return { state: 'refused', code: 'not_durable', message: 'the stream is not there any more' };
+      isWhole &&= confirmed[index] === 'yes';
+      return isWhole ? { state: 'stored' } : { state: 'unknown', message: why };
+    });
+  }
 }
