@@ -10,7 +10,7 @@ import { createClientSide } from './auth/forwarded.ts';
 import { isSameParty, type Identity } from './auth/identity.ts';
 import { createPermissions } from './auth/permissions.ts';
 import { createOriginPolicy } from './auth/origin.ts';
-import { createTickets, openTicketKey, sharedTicketKey } from './auth/tickets.ts';
+import { createTickets, openTicketKey, sharedTicketKey, ticketKeyMark } from './auth/tickets.ts';
 import { createTurnstile } from './auth/turnstile.ts';
 import { Commands } from './hub/commands.ts';
 import { Hub, STARTS_AT_ONCE } from './hub/hub.ts';
@@ -189,12 +189,14 @@ export async function createNode<const C extends Contract = Contract>(
     signals: parts.signals ?? backbones.signals,
     version,
     sessions: () => hub.sessions.size,
+    ticketKeyMark: ticketKeyMark(ticketKey),
     events: {
       onSignal: (signal) => hub.signal(signal),
       onDisconnect(user) {
         return disconnectHere(user);
       },
       onPeer: (event, { node }) => logger.log(event, { node }),
+      onOtherTicketKey: ({ node }) => logger.log('node.other_ticket_key', { node, message: OTHER_TICKET_KEY }),
     },
     onTrouble: observer.trouble,
   });
@@ -389,6 +391,9 @@ export async function createNode<const C extends Contract = Contract>(
 
 /** Pages of history that are made at the same time. */
 const PAGES_AT_ONCE = 4;
+
+const OTHER_TICKET_KEY =
+  'tickets of this node are refused there, and those of that node here: set the same auth.ticketSecret on all nodes';
 
 /** The application that made the server may do what its own code does. */
 const SERVER_ITSELF: Identity = { kind: 'key', roles: ['admin'], keyName: 'in-process', development: true };

@@ -32,6 +32,7 @@ export interface Tickets {
 const READING = ['subscribe', 'history'] as const satisfies readonly Permission[];
 const KEY_BYTES = 32;
 const KEY_FILE = 'ticket.key';
+const MARK_BYTES = 6;
 /** Users whose revocation is remembered one by one; beyond it all tickets made until then are refused. */
 const REVOCATIONS_MAX = 10_000;
 /** Longer than the longest ticket with 64 roles of 128 characters. */
@@ -164,6 +165,11 @@ function remaining(claims: Claims, channel: string): Permission[] {
 export function sharedTicketKey({ ticketSecret, jwt }: AuthOptions): Uint8Array | undefined {
   const secret = ticketSecret ?? jwt?.secret;
   return secret === undefined ? undefined : new Uint8Array(hkdfSync('sha256', secret, '', 'tideway ticket', KEY_BYTES));
+}
+
+/** By which two nodes find out whether they have the same key; short, and it says nothing of the key. */
+export function ticketKeyMark(key: Uint8Array): string {
+  return Buffer.from(hkdfSync('sha256', key, '', 'tideway ticket key mark', MARK_BYTES)).toString('base64url');
 }
 
 /**

@@ -67,6 +67,11 @@ export const logEvents = {
   },
   'node.joined': { level: 'info', meaning: 'Another node of the same log was heard of.' },
   'node.left': { level: 'info', meaning: 'Another node said goodbye.' },
+  'node.other_ticket_key': {
+    level: 'warn',
+    meaning:
+      'Another node of the same log signs tickets with another key, so neither takes those of the other: set the same `auth.ticketSecret` on all nodes. Said once.',
+  },
   'node.gone': { level: 'warn', meaning: 'Another node was not heard of for ten seconds.' },
   'worker.started': { level: 'info', meaning: 'A worker of this server takes connections.' },
   'worker.stuck': { level: 'error', meaning: 'A worker said nothing for 15 s; it is killed, and started again.' },

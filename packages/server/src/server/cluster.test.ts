@@ -78,13 +78,14 @@ interface Node {
   readonly heard: string[];
 }
 
-async function join(clock: Clock, signals: NodeSignals | undefined): Promise<Node> {
+async function join(clock: Clock, signals: NodeSignals | undefined, ticketKeyMark = 'ours'): Promise<Node> {
   const heard: string[] = [];
   const cluster = joinCluster({
     env: clock.env(),
     signals,
     version: '1',
     sessions: () => 3,
+    ticketKeyMark,
     onTrouble: assert.ifError,
     events: {
       onSignal: ({ channel, user, payload }) => void heard.push(`signal ${channel} ${user} ${payload.toString()}`),
@@ -93,6 +94,7 @@ async function join(clock: Clock, signals: NodeSignals | undefined): Promise<Nod
         return 2;
       },
       onPeer: (change) => void heard.push(change),
+      onOtherTicketKey: ({ node }) => void heard.push(`other ticket key ${node}`),
     },
   });
   // It listens once the log can be reached: here at once.
@@ -171,6 +173,20 @@ test('a node that does not say how many sessions it ended is not waited for', as
   assert.deepEqual([b.heard.at(-1), c.heard.at(-1)], ['disconnect ann', 'node.joined']);
 });
 
+test('a node that signs tickets with another key is said once, whoever came first; the same key is never said', async () => {
+  const clock = new Clock();
+  const air = new Air();
+  const [a, b] = [await join(clock, air.signals()), await join(clock, air.signals())];
+  assert.deepEqual([a.heard, b.heard], [['node.joined'], ['node.joined']]);
+  const c = await join(clock, air.signals(), 'another');
+  const d = await join(clock, air.signals(), 'a third');
+  clock.move(3_000);
+  const said = (node: Node): string[] => node.heard.filter((what) => what.startsWith('other'));
+  for (const one of [a, b]) assert.deepEqual(said(one), [`other ticket key ${c.cluster.node}`]);
+  for (const one of [c, d]) assert.equal(said(one).length, 1);
+  for (const { cluster } of [a, b, c, d]) cluster.close();
+});
+
 test('a log of one process has nobody to talk to', async () => {
   const alone = await join(new Clock(), undefined);
   alone.cluster.signal(typing);
@@ -189,6 +205,7 @@ test('what nodes say comes back as it was said; any other bytes are nothing, and
         node: string({ minLength: 1 }),
         version: text,
         sessions: nat(),
+        ticketKeyMark: text,
       },
       plain,
     ),

@@ -26,6 +26,8 @@ export interface ClusterEvents {
   /** Returns how many sessions the user had here. */
   onDisconnect(user: string): number;
   onPeer(change: 'node.joined' | 'node.left' | 'node.gone', peer: PeerNode): void;
+  /** The first node was heard of that signs tickets with another key. */
+  onOtherTicketKey(peer: PeerNode): void;
 }
 
 export interface Cluster {
@@ -51,6 +53,7 @@ export function joinCluster(parts: {
   readonly signals: NodeSignals | undefined;
   readonly version: string;
   readonly sessions: () => number;
+  readonly ticketKeyMark: string;
   readonly events: ClusterEvents;
   readonly onTrouble: (error: unknown) => void;
 }): Cluster {
@@ -61,6 +64,7 @@ export function joinCluster(parts: {
   const counts = new Map<string, (node: string, sessions: number) => void>();
   let cancelBeat = (): void => {};
   let stopListening: (() => void) | undefined;
+  let knowsOtherTicketKey = false;
   let hasLeft = false;
   let isClosed = false;
 
@@ -103,6 +107,10 @@ export function joinCluster(parts: {
         peers.set(message.node, peer);
         if (!isNew) return;
         events.onPeer('node.joined', peer);
+        if (!knowsOtherTicketKey && message.ticketKeyMark !== parts.ticketKeyMark) {
+          knowsOtherTicketKey = true;
+          events.onOtherTicketKey(peer);
+        }
         // Whoever is new learns of the others at once.
         if (!hasLeft) sayHere('here');
         return;
@@ -129,7 +137,8 @@ export function joinCluster(parts: {
   }
 
   function sayHere(word: 'here' | 'bye'): void {
-    say({ say: word, node, version: parts.version, sessions: parts.sessions() });
+    const { version, ticketKeyMark } = parts;
+    say({ say: word, node, version, sessions: parts.sessions(), ticketKeyMark });
   }
 
   function beat(): void {

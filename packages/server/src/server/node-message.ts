@@ -9,7 +9,14 @@ const LF = 0x0a;
 
 export type NodeMessage =
   /** I am here; `bye` is the last one. */
-  | { readonly say: 'here' | 'bye'; readonly node: string; readonly version: string; readonly sessions: number }
+  | {
+      readonly say: 'here' | 'bye';
+      readonly node: string;
+      readonly version: string;
+      readonly sessions: number;
+      /** Of the key that it signs tickets with. */
+      readonly ticketKeyMark: string;
+    }
   /** Whoever has sessions of this user ends them, and tells the node that asks how many there were. */
   | { readonly say: 'disconnect'; readonly node: string; readonly user: string; readonly ask: string }
   | { readonly say: 'disconnected'; readonly node: string; readonly ask: string; readonly sessions: number }
@@ -40,8 +47,9 @@ export function decodeNodeMessage(bytes: Buffer): NodeMessage | undefined {
     case 'bye': {
       const version = text(header['version']);
       const sessions = number(header['sessions']);
-      if (version === undefined || sessions === undefined) return undefined;
-      return { say: header['say'], node, version, sessions };
+      const ticketKeyMark = text(header['ticketKeyMark']);
+      if (version === undefined || sessions === undefined || ticketKeyMark === undefined) return undefined;
+      return { say: header['say'], node, version, sessions, ticketKeyMark };
     }
     case 'disconnect': {
       const user = text(header['user']);
