@@ -9,6 +9,7 @@ import { hashData, HistoryChecker, type Verdict } from '../checker.ts';
 import { FaultProxy } from '../raw/fault-proxy.ts';
 import { ServerProcess } from '../raw/server-process.ts';
 import { PostWriter } from '../torture/http-clients.ts';
+import { headOf, settleReaders, settleWriters, untilPeace } from '../torture/peace.ts';
 import { Random } from '../torture/random.ts';
 import { SdkClient } from '../torture/sdk-client.ts';
 import { rest, type Stage, type TortureClient } from '../torture/stage.ts';
@@ -37,7 +38,6 @@ const CHANNELS = ['chat:a', 'chat:b', 'chat:c'] as const;
 const QUIET = 'chat:quiet';
 const NODES = 3;
 const WARM_MS = 2_000;
-const PEACE_MS = 180_000;
 const everything = { subscribe: 'anyone', append: 'anyone', signal: 'anyone', history: 'anyone' };
 const NAMESPACES = { chat: { ...everything, retention: { records: 50_000 } } };
 
@@ -186,24 +186,13 @@ async function makeClients(
 
 /** Lets writers finish, and waits until every reader is at the end of every channel on every node; gives who is. */
 async function makePeace(stage: Stage, nodes: Nodes, clients: readonly TortureClient[]): Promise<Set<string>> {
-  for (const client of clients) client.quiet();
-  await until(PEACE_MS, () => clients.every(({ pending }) => pending === 0));
-  for (const { name, pending } of clients) {
-    if (pending > 0) stage.fail(`${name} is stuck: ${pending} appends have no outcome`);
-  }
-  const settled = new Set(clients.map(({ name }) => name));
+  const settled = await settleWriters(stage, clients);
   for (const channel of stage.channels) {
     const heads = await Promise.all(nodes.all.map(({ server }) => headOf(server, channel)));
     const head = heads.reduce((a, b) => ((a ?? '') > (b ?? '') ? a : b));
     if (head === undefined) continue;
-    const behind = (): readonly TortureClient[] =>
-      clients.filter((client) => client.reads.includes(channel) && (client.place(channel) ?? '') < head);
-    await until(PEACE_MS, () => behind().length === 0);
-    for (const client of behind()) {
-      settled.delete(client.name);
-      stage.fail(`${client.name} is stuck at ${client.place(channel)} in ${channel}, whose newest record is ${head}`);
-    }
-    await until(PEACE_MS, async () =>
+    await settleReaders(stage, clients, { channel, head, settled });
+    await untilPeace(async () =>
       (await Promise.all(nodes.all.map(({ server }) => headOf(server, channel)))).every((now) => now === head),
     );
     for (const { name, server } of nodes.all) {
@@ -223,21 +212,8 @@ async function appendQuietly({ checker }: Stage, nodes: Nodes): Promise<void> {
   const post = (): Promise<Response> => fetch(url, { method: 'POST', body: text, headers: { 'Idempotency-Key': rid } });
   let answer = await post();
   // A broker that has just begun may be too busy; that is said with "try again".
-  await until(PEACE_MS, async () => answer.status !== 503 || (answer = await post()).status !== 503);
+  await untilPeace(async () => answer.status !== 503 || (answer = await post()).status !== 503);
   if (answer.status !== 201) throw new Error(`the append to ${QUIET} was answered ${answer.status}`);
   const { cursor } = (await answer.json()) as { readonly cursor: string };
   checker.accept({ kind: 'outcome', channel: QUIET, rid, outcome: { state: 'stored', cursor, duplicate: false } });
-}
-
-async function headOf(server: ServerProcess, channel: string): Promise<string | undefined> {
-  const url = new URL('/v1/records', server.url);
-  url.searchParams.set('channel', channel);
-  url.searchParams.set('limit', '1');
-  const page = (await (await fetch(url)).json()) as { readonly records?: readonly { readonly cursor: string }[] };
-  return page.records?.at(-1)?.cursor;
-}
-
-async function until(deadlineMs: number, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + deadlineMs;
-  while (!(await holds()) && performance.now() < endMs) await rest(50);
 }

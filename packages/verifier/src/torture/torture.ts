@@ -12,6 +12,7 @@ import { slowReaders, stepClock, trim, troubleDisk, troubleNetwork, type FaultCo
 import { BatchWriter, PageReader, PostWriter } from './http-clients.ts';
 import type { KillEvidence } from './inside-message.ts';
 import { killAgain, readEvidence, type KillCounts } from './kills.ts';
+import { headOf, settleReaders, settleWriters, untilPeace } from './peace.ts';
 import { Random } from './random.ts';
 import { RawClient } from './raw-client.ts';
 import { SdkClient } from './sdk-client.ts';
@@ -88,8 +89,6 @@ const PROGRESS_MS = 5_000;
 /** What a run that has not seen enough goes on by, and how many times its own length it may take. */
 const LONGER_MS = 500;
 const LONGER_MAX = 5;
-/** How long writers may take to bring all appends to an outcome, and readers to reach the end, once there is peace. */
-const PEACE_MS = 180_000;
 
 export async function torture(options: TortureOptions): Promise<TortureReport> {
   const random = new Random(options.seed);
@@ -278,46 +277,12 @@ async function makePeace(
   for (const { proxy } of clients) proxy.setFault({});
   if (server.hasEnded) await server.start();
   server.tell({ writeDelayMs: 0, diskFull: false });
-  for (const client of clients) client.quiet();
-  await until(PEACE_MS, () => clients.every(({ pending }) => pending === 0));
-  for (const { name, pending } of clients) {
-    if (pending > 0) stage.fail(`${name} is stuck: ${pending} appends have no outcome`);
-  }
-  const settled = new Set(clients.map(({ name }) => name));
+  const settled = await settleWriters(stage, clients);
   for (const channel of stage.channels) {
-    const head = (await newest(server, channel)).records.at(-1)?.cursor;
-    if (head === undefined) continue;
-    const behind = (): readonly TortureClient[] =>
-      clients.filter((client) => client.reads.includes(channel) && (client.place(channel) ?? '') < head);
-    await until(PEACE_MS, () => behind().length === 0);
-    for (const client of behind()) {
-      settled.delete(client.name);
-      const place = client.place(channel) ?? 'nothing';
-      stage.fail(`${client.name} is stuck at ${place} in ${channel}, whose newest record is ${head}`);
-    }
+    const head = await headOf(server, channel);
+    if (head !== undefined) await settleReaders(stage, clients, { channel, head, settled });
   }
   return settled;
-}
-
-async function until(deadlineMs: number, holds: () => boolean): Promise<void> {
-  const endMs = performance.now() + deadlineMs;
-  while (!holds() && performance.now() < endMs) await rest(50);
-}
-
-interface NewestPage {
-  readonly records: readonly {
-    readonly cursor: string;
-    readonly prev: string;
-    readonly rid?: string;
-    readonly data: unknown;
-  }[];
-}
-
-async function newest(server: ServerProcess, channel: string): Promise<NewestPage> {
-  const url = new URL('/v1/records', server.url);
-  url.searchParams.set('channel', channel);
-  url.searchParams.set('limit', '1');
-  return (await (await fetch(url)).json()) as NewestPage;
 }
 
 /** One more reader, new and in peace, reads every channel from its floor to its end. */
@@ -331,8 +296,8 @@ async function readAll(stage: Stage, server: ServerProcess): Promise<void> {
     writes: [],
   });
   for (const channel of stage.channels) {
-    const head = (await newest(server, channel)).records.at(-1)?.cursor;
-    if (head !== undefined) await until(PEACE_MS, () => (reader.place(channel) ?? '') >= head);
+    const head = await headOf(server, channel);
+    if (head !== undefined) await untilPeace(() => (reader.place(channel) ?? '') >= head);
   }
   await reader.stop();
   await proxy.close();
