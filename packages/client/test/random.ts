@@ -1,20 +1,7 @@
-/** Repeatable dice for tests: the same seed gives the same numbers (mulberry32). */
-export class Dice {
-  #state: number;
+/** Repeatable dice for tests, and what they throw for a simulated world. */
+import { Random } from '@tideway/verifier/random';
 
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** A number in [0, 1). */
-  fraction(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  }
-
+export class Dice extends Random {
   /** A whole number from 0 to `below` − 1. */
   below(below: number): number {
     return Math.floor(this.fraction() * below);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { limits, parseCursor } from '@tideway/protocol';
+import { Random } from '@tideway/verifier/random';
 import type { PhysicalRecord } from '../log/log.ts';
 import { assertChained, Listener, waitFor } from '../view/testing/view-rig.ts';
 import type { Page, PageRequest, View } from '../view/view.ts';
@@ -10,17 +11,6 @@ import { linkTo, type Linked } from './testing/link-world.ts';
 
 const SEEDS = Number(process.env['TIDEWAY_SEEDS'] ?? 6);
 const CHANNELS = ['chat:1', 'chat:2', 'chat:3'] as const;
-
-/** Small and fast, good enough for dice (mulberry32). */
-function dice(seed: number): (sides: number) => number {
-  let state = seed >>> 0;
-  return (sides) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % sides;
-  };
-}
 
 function record(channel: string, text: string, more: Partial<NewRecord> = {}): NewRecord {
   return { channel, kind: 'data', encoding: 'json', payload: Buffer.from(JSON.stringify(text)), time: 1, ...more };
@@ -56,7 +46,8 @@ async function samePages(a: View, b: View, channel: string, roll: (sides: number
 
 for (let seed = 1; seed <= SEEDS; seed++) {
   test(`a remote view says what the view says, however its bytes are cut (seed ${seed})`, async () => {
-    const roll = dice(seed);
+    const dice = new Random(seed);
+    const roll = (sides: number): number => dice.between(0, sides - 1);
     const world = await World.create({ retention: { records: 40 } });
     const linked = linkTo(world, (bytes) => (roll(4) === 0 ? 0 : Math.min(bytes, 1 + roll(roll(3) === 0 ? 7 : 4_000))));
     const heard = new Map<string, { here: Listener; there: Listener }>();

@@ -1,6 +1,7 @@
 /** Long random lives: appends, repeats, trims, reads, failing writes, full disks, restarts and lost stores, all at once. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Random } from '@tideway/verifier/random';
 import { MemoryLog } from '../log/memory/memory-log.ts';
 import { checkView } from './check.ts';
 import { frameParts } from './frame.ts';
@@ -11,17 +12,6 @@ import type { Page } from './view.ts';
 
 const SEEDS = Number(process.env['TIDEWAY_SEEDS'] ?? 40);
 const STEPS = 120;
-
-/** Small and fast, good enough for dice (mulberry32). */
-function dice(seed: number): (sides: number) => number {
-  let state = seed >>> 0;
-  return (sides) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % sides;
-  };
-}
 
 /** What a channel holds, whatever was trimmed. */
 interface Known {
@@ -46,7 +36,8 @@ class Story {
   #rid = 0;
 
   constructor(seed: number) {
-    this.roll = dice(seed);
+    const dice = new Random(seed);
+    this.roll = (sides) => dice.between(0, sides - 1);
   }
 
   channel(): string {

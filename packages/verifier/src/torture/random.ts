@@ -1,4 +1,4 @@
-/** Dice with a seed (mulberry32): what a run decides can be decided again. */
+/** `@tideway/verifier/random`: dice with a seed (mulberry32), so that what a run decides can be decided again. */
 export class Random {
   #state: number;
 

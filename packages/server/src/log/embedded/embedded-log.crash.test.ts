@@ -1,6 +1,7 @@
 /** Many short lives of a log on a disk that fails, dies and loses power at any call: what must hold after each. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Random } from '@tideway/verifier/random';
 import type { AppendOutcome, PhysicalRecord, TailRecord } from '../log.ts';
 import { positionNumber, positionOf } from '../position.ts';
 import { checkLog } from './check.ts';
@@ -10,17 +11,6 @@ import { MemoryDisk, type DiskFault } from './testing/memory-disk.ts';
 const FOLDER = '/data';
 const SEEDS = Number(process.env['TIDEWAY_SEEDS'] ?? 200);
 const LIVES = 12;
-
-/** Small and fast, good enough for dice (mulberry32). */
-function dice(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const env = (random: () => number) => ({
   randomBytes: (count: number) => Uint8Array.from({ length: count }, () => Math.floor(random() * 256)),
@@ -43,7 +33,8 @@ class Story {
   readonly seen = { stored: 0, refused: 0, unknownKept: 0, torn: 0, trimmed: 0 };
 
   constructor(seed: number) {
-    this.random = dice(seed);
+    const dice = new Random(seed);
+    this.random = () => dice.fraction();
     this.disk = new MemoryDisk(this.random);
   }
 

@@ -1,4 +1,5 @@
 /** A world whose clock is held and whose dice are known: the same seed gives the same run, to the last turn. */
+import { Random } from '@tideway/verifier/random';
 import type { Env } from '../../../env.ts';
 
 interface Timer {
@@ -11,7 +12,7 @@ export class HeldWorld {
   nowMs = 0;
   #timers: Timer[] = [];
   #serial = 0;
-  #dice: number;
+  readonly #dice: Random;
   readonly env: Env = {
     now: () => 1_764_000_000_000 + this.nowMs,
     monotonicMs: () => this.nowMs,
@@ -21,16 +22,12 @@ export class HeldWorld {
   };
 
   constructor(seed: number) {
-    this.#dice = seed >>> 0;
+    this.#dice = new Random(seed);
   }
 
   /** In [0, 1). */
   random(): number {
-    this.#dice = (this.#dice + 0x6d2b79f5) >>> 0;
-    let t = this.#dice;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+    return this.#dice.fraction();
   }
 
   below(count: number): number {
