@@ -1,6 +1,6 @@
 /** One channel, 1,000 subscribers, one record of 128 bytes a tick: 50 ticks a second, and as fast as it goes. */
 import type { Scenario } from '../scenario.ts';
-import { fanOutColumns, fanOutContenders } from './fan-out-contenders.ts';
+import { fanOutColumns, unpacedAndPaced } from './fan-out-contenders.ts';
 
 const names = ['tideway', 'C send', 'ws string', 'ws buffer', 'Socket.IO'];
 
@@ -9,14 +9,6 @@ export const fanOut1000: Scenario = {
   title: 'one channel, 1,000 subscribers, one record of 128 B a tick',
   columns: fanOutColumns,
   async open(settings) {
-    return {
-      cases: [
-        { name: 'unpaced', contenders: fanOutContenders(names, settings, { connections: 1_000, ticks: 300 }) },
-        {
-          name: '50 ticks/s',
-          contenders: fanOutContenders(names, settings, { connections: 1_000, hz: 50, ticks: 150 }),
-        },
-      ],
-    };
+    return { cases: unpacedAndPaced(names, settings, 1_000) };
   },
 };

@@ -2,7 +2,7 @@
 import { measureFanOut, type FanOutPlan, type StartFanOut } from '../fan-out.ts';
 import { missingCompiler } from '../floors/compile.ts';
 import { startFloor, startSocketIo, startWsLoop } from '../peers/peer.ts';
-import type { Contender, Settings } from '../scenario.ts';
+import type { Case, Contender, Settings } from '../scenario.ts';
 import { missingTideway, startPrimaryFanOut, startTidewayFanOut, startWorkerFanOut } from '../tideway.ts';
 
 const starters: Readonly<Record<string, StartFanOut>> = {
@@ -49,6 +49,14 @@ export function fanOutContender(name: string, settings: Settings, size: FanOutCa
     missing: missingCompiler() ?? (name.startsWith('tideway') ? missingTideway() : undefined),
     measure: () => measureFanOut(start, { connections: size.connections, plan, warmTicks: whole(ticks / 5) }),
   };
+}
+
+/** As fast as it goes, and at 50 ticks a second. */
+export function unpacedAndPaced(names: readonly string[], settings: Settings, connections: number): Case[] {
+  return [
+    { name: 'unpaced', contenders: fanOutContenders(names, settings, { connections, ticks: 300 }) },
+    { name: '50 ticks/s', contenders: fanOutContenders(names, settings, { connections, hz: 50, ticks: 150 }) },
+  ];
 }
 
 export function fanOutContenders(names: readonly string[], settings: Settings, size: FanOutCase): Contender[] {

@@ -3,7 +3,7 @@
  * one worker. The one with the log does what is left: what both need together is the sum of the two rows.
  */
 import type { Scenario } from '../scenario.ts';
-import { fanOutColumns, fanOutContenders } from './fan-out-contenders.ts';
+import { fanOutColumns, unpacedAndPaced } from './fan-out-contenders.ts';
 
 const names = ['tideway', 'tideway worker', 'tideway primary'];
 
@@ -12,14 +12,6 @@ export const workers: Scenario = {
   title: 'one channel, 1,000 subscribers on one worker, one record of 128 B a tick, beside one process alone',
   columns: fanOutColumns,
   async open(settings) {
-    return {
-      cases: [
-        { name: 'unpaced', contenders: fanOutContenders(names, settings, { connections: 1_000, ticks: 300 }) },
-        {
-          name: '50 ticks/s',
-          contenders: fanOutContenders(names, settings, { connections: 1_000, hz: 50, ticks: 150 }),
-        },
-      ],
-    };
+    return { cases: unpacedAndPaced(names, settings, 1_000) };
   },
 };
