@@ -35,6 +35,15 @@ export async function heldFolder(prefix: string): Promise<string> {
   return folder;
 }
 
+/** Whether a process of that id runs. */
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 function tell(): void {
   const ends = pids.size === 0 ? '' : `kill -9 ${[...pids].join(' ')}; `;
   const remove = `rm -rf ${[...folders].map((folder) => `'${folder.replaceAll("'", `'\\''`)}'`).join(' ')}`;

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test, type TestContext } from 'node:test';
+import { isAlive } from '../leash.ts';
 import { requireService } from '../services.ts';
 import { kafka } from './kafka.ts';
 import { nats } from './nats.ts';
@@ -23,14 +24,6 @@ function start(t: TestContext, folder: string, kind: string): ChildProcess {
   });
   t.after(() => starter.kill('SIGKILL'));
   return starter;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }
 
 for (const kind of [redis, nats, rabbitmq, kafka]) {

@@ -4,6 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { redis, startRedisCluster } from '../../../../scripts/brokers/redis.ts';
+import { isAlive } from '../../../../scripts/leash.ts';
 import { requireService } from '../../../../scripts/services.ts';
 import { openBroker, type DemoBroker } from './demo-broker.ts';
 import type { DemoStatus } from './demo-front.ts';
@@ -151,15 +152,6 @@ async function startDemo(t: TestContext) {
   const pids = [...status.nodes.map(({ pid }) => pid), status.broker?.pid];
   assert.equal(pids.filter((pid) => pid !== undefined).length, 3);
   return { demo, folder, pids: pids as readonly number[] };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 test('asked to stop, the demo leaves no process and no folder, paused nodes included', OPTIONS, async (t) => {

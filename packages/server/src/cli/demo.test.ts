@@ -4,6 +4,7 @@ import { request, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'nod
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { isAlive } from '../../../../scripts/leash.ts';
 import type { DemoStatus } from './demo-front.ts';
 import type { NodeStatus } from './demo-nodes.ts';
 
@@ -49,15 +50,6 @@ async function* statuses(url: string, signal: AbortSignal): AsyncGenerator<NodeS
       const { nodes } = JSON.parse(block.replace('data: ', '')) as DemoStatus;
       yield nodes[0] as NodeStatus;
     }
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }
 
