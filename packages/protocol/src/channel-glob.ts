@@ -3,7 +3,7 @@
  * key's or token's `allow` is written in, and what a feed is asked for.
  */
 
-const GLOB = /^(?:\*|\$?[a-z][a-z0-9-]{0,31}:[A-Za-z0-9_.\-~/@=+,]{0,200}\*?)$/;
+const GLOB = /^(?:\*|\$?[a-z][a-z0-9-]{0,31}:(?:\*|[A-Za-z0-9_.\-~/@=+,]{1,200}\*?))$/;
 
 /** True for a well-formed glob. */
 export function isGlob(text: string): boolean {

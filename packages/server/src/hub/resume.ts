@@ -6,6 +6,8 @@ import {
   formatCursor,
   isUnknownTag,
   parseCursor,
+  TAG_HIGHEST,
+  TAG_LOWEST,
   tagsMatch,
   timing,
   type CursorParts,
@@ -86,8 +88,12 @@ export function findStart(parts: StartParts, from: string | undefined): Start | 
       return state.floorIsFinal ? startAt(state.floor) : BEHIND;
     case 'last':
       return lastPlace(parts, state, parsed.count);
-    case 'cursor':
-      return resume(parts, from as string, parsed.parts);
+    case 'cursor': {
+      const { epoch, position, tag } = parsed.parts;
+      // In byte order `----` stands in front of the record at this position, which the place has behind it.
+      const cursor = tag === TAG_LOWEST ? formatCursor(epoch, position, TAG_HIGHEST) : (from as string);
+      return resume(parts, cursor, parsed.parts);
+    }
     default:
       return parsed satisfies never;
   }

@@ -54,11 +54,15 @@ export async function postRecord(hub: Hub, exchange: Exchange, identity: Identit
   else exchange.json(result.duplicate ? 200 : 201, answerOf(result));
 }
 
+const PERCENT_ENCODED = /^[\x20-\x7e]*$/;
+
 /** `Tideway-Key`: percent-encoded, because headers hold no UTF-8. */
 export function keyOf(header: string | undefined): string | undefined {
   if (header === undefined) return undefined;
   let key: string;
   try {
+    // Node reads other bytes as Latin-1.
+    if (!PERCENT_ENCODED.test(header)) throw new URIError();
     key = decodeURIComponent(header);
   } catch {
     throw badFrame('Tideway-Key must be percent-encoded UTF-8');

@@ -113,6 +113,7 @@ export const httpAppendChecks: readonly Check[] = [
         { 'Idempotency-Key': 'x'.repeat(65) },
         { 'Tideway-Key': '%' },
         { 'Tideway-Key': '%FF' },
+        { 'Tideway-Key': 'kä' },
         { 'Tideway-Key': 'x'.repeat(129) },
       ]) {
         assertHttpError(await post(wire, channel, { body: '1', headers: wrong }), 400, 'bad_frame');

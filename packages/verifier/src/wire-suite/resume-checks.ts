@@ -54,23 +54,33 @@ export const resumeChecks: readonly Check[] = [
     }
   }),
 
-  check('SUB-6 CUR-5', 'a place whose tag is ---- or zzzz matches every tag', async (wire) => {
-    const writer = await wire.session();
-    const channel = wire.channel();
-    const cursors = await appendMany(writer, channel, 2);
-    const { epoch, position } = partsOf(cursors[0]);
-    for (const tag of ['----', 'zzzz']) {
-      const from = formatCursor(epoch, position, tag);
-      const ok = await (await wire.session()).subscribe(channel, from);
-      assert.equal(ok['resumed'], true, `${from}: ${JSON.stringify(ok)}`);
-      assert.equal(ok['cursor'], from);
-    }
-    const empty = wire.channel();
-    const place = (await writer.subscribe(empty))['cursor'] as string;
-    const ok = await (await wire.session()).subscribe(empty, place);
-    assert.equal(ok['resumed'], true);
-    assert.equal(ok['cursor'], place);
-  }),
+  check(
+    'SUB-6 CUR-5',
+    'a place whose tag is ---- or zzzz matches every tag, and is zzzz from then on',
+    async (wire) => {
+      const writer = await wire.session();
+      const channel = wire.channel();
+      const cursors = await appendMany(writer, channel, 2);
+      const { epoch, position } = partsOf(cursors[0]);
+      const first = formatCursor(epoch, position, 'zzzz');
+      for (const from of [formatCursor(epoch, position, '----'), first]) {
+        const talk = await wire.session();
+        // The second time the channel is followed already, and served from elsewhere.
+        for (const _ of [1, 2]) {
+          const ok = await talk.subscribe(channel, from);
+          assert.equal(ok['resumed'], true, `${from}: ${JSON.stringify(ok)}`);
+          assert.equal(ok['cursor'], first);
+          assert.deepEqual((await talk.records(channel, 1)).map(cursorOf), [cursors[1]]);
+          await talk.subscribe(channel);
+        }
+      }
+      const empty = wire.channel();
+      const place = (await writer.subscribe(empty))['cursor'] as string;
+      const ok = await (await wire.session()).subscribe(empty, place);
+      assert.equal(ok['resumed'], true);
+      assert.equal(ok['cursor'], place);
+    },
+  ),
 
   check('SUB-2 SUB-6', 'a place that a client made up, epoch.0.zzzz, is resumed: everything comes', async (wire) => {
     const writer = await wire.session();
