@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TailError } from '../log/log.ts';
 import type { Feed } from '../view/view.ts';
 import { findFeedStart } from './feed-start.ts';
 
@@ -69,6 +70,11 @@ test('FEED-4 below a base that is not final there is more: behind, never a gap',
     ['epoch1.13.cccc', 'epoch1.13.cccc'],
   ] as const)
     assert.deepEqual(await findFeedStart(feedOf({ tag: 'cccc', baseIsFinal: false }), after), { place });
+});
+
+test('FEED-4 while the log cannot be asked, a place that is newer than this node is behind', async () => {
+  const feed = { ...feedOf(), logNewest: () => Promise.reject(new TailError('unavailable', 'away')) };
+  await assert.rejects(findFeedStart(feed, 'epoch1.17.cccc'), { code: 'behind', retryMs: 1_000 });
 });
 
 test('FEED-4 a place that the log has and this node has not is waited for, then refused: behind', async () => {
