@@ -167,7 +167,7 @@ export interface Log {
     onError: (error: TailError) => void,
   ): Promise<Tail>;
 
-  /** What the partition holds, by its leader, never a stale replica. */
+  /** What the partition holds, by its leader, never a stale replica. Rejects with `TailError` `unavailable` while it cannot be asked. */
   bounds(partition: number): Promise<Bounds>;
 
   /**

@@ -87,6 +87,17 @@ test('a start that waits can be given up', async () => {
   assert.equal(world.broker.calls.get('connect'), tries);
 });
 
+test('a log whose connection ends while it is asked for its bounds is unavailable', async () => {
+  const world = new BrokerWorld(14);
+  const node = await world.openNode({ partitions: 1 });
+  world.broker.isHung = true;
+  const asked = failure(node.log.bounds(0));
+  world.broker.cut();
+  const error = await world.of(asked);
+  assert.equal((error as { reason?: string }).reason, 'unavailable', String(error));
+  assert.match(error.message, /fake:\/\/memory cannot be read: the connection was reset/);
+});
+
 test('with remembered constants a log opens without its broker, refuses appends at once and comes alive by itself', async () => {
   const world = new BrokerWorld(7);
   const before = await world.openNode({ partitions: 2 });

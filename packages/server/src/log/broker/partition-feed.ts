@@ -66,8 +66,12 @@ export class PartitionFeed {
     return this.#follower.newest ?? 0;
   }
 
-  bounds(): Promise<PortBounds> {
-    return this.#follower.bounds();
+  async bounds(): Promise<PortBounds> {
+    try {
+      return await this.#follower.bounds();
+    } catch (error) {
+      throw readError(this.#parts.port.place, error);
+    }
   }
 
   /** The broker confirmed a record, and then gave everything that it has without it. */
@@ -193,9 +197,7 @@ export class PartitionFeed {
       await this.#follower.reached(from);
       return from;
     } catch (error) {
-      if (error instanceof TailError || error instanceof RangeError) throw error;
-      const message = `${port.place} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
-      throw new TailError('unavailable', message, { cause: error });
+      throw readError(port.place, error);
     }
   }
 
@@ -250,4 +252,11 @@ function toTailRecord(stored: StoredRecord, tickets?: (string | undefined)[]): T
     tag: recordTag(record),
     record: isOurs ? { ...record, ticket: undefined } : record,
   };
+}
+
+/** A fault of the connection says that the log is away, whatever its driver calls it. */
+function readError(place: string, error: unknown): Error {
+  if (error instanceof TailError || error instanceof RangeError) return error;
+  const message = `${place} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+  return new TailError('unavailable', message, { cause: error });
 }
