@@ -44,7 +44,7 @@ function commit(): string {
 
 const HEAD = `# Faults
 
-What was done to each broker and to the nodes on it, while writers and readers on WebSocket, SSE and HTTP went on, three nodes, no affinity; and what the [history checker](../../packages/verifier/src/checker.ts) found afterwards. Made by \`npm run faults -- --write\`, on real brokers.
+What was done to each broker and to the nodes on it, while writers and readers on WebSocket, SSE and HTTP went on, three nodes, no affinity; and what the [history checker](../../packages/verifier/src/checker.ts) found afterwards. Made by \`npm run faults -- --write\`, on real brokers. Times are of two cores that had other work as well, and include how long a broker takes to start there.
 
 **nothing lost**: every acknowledged record was delivered to every reader, once, in one order, and no gap was told. **told**: records were lost with the broker's data, and every reader of their channels was told so; readers of a quiet channel, whose record is older than the fault, were told nothing, unless the broker came back as another log. **wrong**: anything else.
 
