@@ -10,20 +10,41 @@ import { test, type TestContext } from 'node:test';
 import { connect } from '@tideway/client';
 import { formatCursor } from '@tideway/protocol';
 import { assertKept, hashData, HistoryChecker } from '@tideway/verifier/checker';
+import type { BrokerKind } from '../../../scripts/brokers/broker.ts';
+import { kafka } from '../../../scripts/brokers/kafka.ts';
+import { nats } from '../../../scripts/brokers/nats.ts';
+import { rabbitmq } from '../../../scripts/brokers/rabbitmq.ts';
 import { redis } from '../../../scripts/brokers/redis.ts';
 import { requireService } from '../../../scripts/services.ts';
 import { hashKey } from '../src/auth/api-keys.ts';
 import { BrokerLog } from '../src/log/broker/broker-log.ts';
+import type { BrokerPort } from '../src/log/broker/broker-port.ts';
+import { parseKafkaAddress } from '../src/log/kafka/kafka-address.ts';
+import { KafkaPort } from '../src/log/kafka/kafka-port.ts';
+import { parseNatsAddress } from '../src/log/nats/nats-address.ts';
+import { NatsPort } from '../src/log/nats/nats-port.ts';
+import { parseRabbitmqAddress } from '../src/log/rabbitmq/rabbitmq-address.ts';
+import { RabbitmqPort } from '../src/log/rabbitmq/rabbitmq-port.ts';
 import { parseRedisAddress } from '../src/log/redis/redis-address.ts';
 import { RedisPort } from '../src/log/redis/redis-port.ts';
 import { startNode, type Node } from './node.ts';
 import { DEADLINE, join, type Peer } from './peer.ts';
 
-/** Small, so that what a node reads before it serves is little beside what it reads behind it. */
-const WINDOW = 2_000;
-const RECORDS = 40_000;
+/** A log to write: the window is small, so that what a node reads before it serves is little beside what comes then. */
+interface Long {
+  readonly records: number;
+  readonly window: number;
+  readonly port: (url: string) => BrokerPort;
+}
+
+const onRedis: Long = { records: 40_000, window: 2_000, port: (url) => new RedisPort(parseRedisAddress(url)) };
+const others: readonly (Long & { readonly kind: BrokerKind })[] = [
+  { kind: nats, records: 30_000, window: 1_000, port: (url) => new NatsPort(parseNatsAddress(url)) },
+  { kind: rabbitmq, records: 30_000, window: 1_000, port: (url) => new RabbitmqPort(parseRabbitmqAddress(url)) },
+  { kind: kafka, records: 30_000, window: 1_000, port: (url) => new KafkaPort(parseKafkaAddress(url)) },
+];
 const CHANNELS = 100;
-const BATCH = 2_000;
+const BATCH = 500;
 const CHANNEL = 'chat:7';
 const KEY = `tw_key_${'a'.repeat(43)}`;
 const SERVICE = { name: 'service', sha256: hashKey(KEY), roles: ['admin'] };
@@ -31,10 +52,10 @@ const SERVICE = { name: 'service', sha256: hashKey(KEY), roles: ['admin'] };
 const FILLED = { timeout: 300_000, interval: 20 };
 
 /** Writes the log as services of any kind would have; resolves with the cursors of one channel's records. */
-async function writeLog(url: string): Promise<readonly string[]> {
-  const log = new BrokerLog({ partitions: 1, window: WINDOW, port: new RedisPort(parseRedisAddress(url)) });
+async function writeLog(url: string, { records, window, port }: Long): Promise<readonly string[]> {
+  const log = new BrokerLog({ partitions: 1, window, port: port(url) });
   const { epochs } = await log.open();
-  for (let from = 0; from < RECORDS; from += BATCH) {
+  for (let from = 0; from < records; from += BATCH) {
     const outcomes = await log.append(
       Array.from({ length: BATCH }, (_, i) => ({
         channel: `chat:${(from + i) % CHANNELS}`,
@@ -57,7 +78,7 @@ async function writeLog(url: string): Promise<readonly string[]> {
       for (const { position, tag, record } of batch)
         if (record.channel === CHANNEL) cursors.push(formatCursor(epochs[0] as string, position, tag));
       read += batch.length;
-      if (read === RECORDS) all.resolve();
+      if (read === records) all.resolve();
       return undefined;
     },
     all.reject,
@@ -94,6 +115,11 @@ async function codeOf(
   return [response.status, error?.code];
 }
 
+/** The cursors of the records that a peer was given. */
+function given(peer: Peer): readonly unknown[] {
+  return peer.frames.flatMap(({ op, cursor }) => (op === 'record' ? [cursor] : []));
+}
+
 /** Tells the checker what a peer was given of the channel. */
 function tell(checker: HistoryChecker, reader: string, peer: Peer): void {
   let payload = 0;
@@ -112,7 +138,7 @@ test('a node without a view serves what is new at once, says behind of the rest,
   if (!requireService(t, redis.name, redis.missing() === undefined)) return;
   const broker = await redis.start();
   t.after(() => broker.stop());
-  const cursors = await writeLog(broker.url);
+  const cursors = await writeLog(broker.url, onRedis);
   const place = cursors[0] as string;
   const data = await mkdtemp(joinPath(tmpdir(), 'tideway-node-'));
   t.after(() => rm(data, { recursive: true, force: true, maxRetries: 20 }));
@@ -122,7 +148,7 @@ test('a node without a view serves what is new at once, says behind of the rest,
   // It says that it is not whole, and how far it is
   const atFirst = await readyz(url);
   assert.deepEqual([atFirst.http, atFirst.body.status], [503, 'filling']);
-  assert.ok((atFirst.body.toFill ?? 0) > RECORDS / 2, JSON.stringify(atFirst));
+  assert.ok((atFirst.body.toFill ?? 0) > onRedis.records / 2, JSON.stringify(atFirst));
   assert.equal((await readyz(url, '?filling=ok')).http, 200);
   assert.match(await (await fetch(`${url}/metrics`)).text(), /^tideway_view_to_fill [1-9]\d*$/m);
 
@@ -178,8 +204,7 @@ test('a node without a view serves what is new at once, says behind of the rest,
   }, FILLED);
   await reading;
   assert.deepEqual(read, expected.slice(0, -10));
-  const given = old.frames.flatMap((frame) => (frame.op === 'record' ? [frame['cursor']] : []));
-  assert.deepEqual(given, expected);
+  assert.deepEqual(given(old), expected);
   old.frames.splice(
     0,
     old.frames.findIndex(({ id }) => id === 5),
@@ -196,17 +221,17 @@ test('a node that is stopped while it fills goes on where it was, and serves at 
   if (!requireService(t, redis.name, redis.missing() === undefined)) return;
   const broker = await redis.start();
   t.after(() => broker.stop());
-  const cursors = await writeLog(broker.url);
+  const cursors = await writeLog(broker.url, onRedis);
   const data = await mkdtemp(joinPath(tmpdir(), 'tideway-node-'));
   t.after(() => rm(data, { recursive: true, force: true, maxRetries: 20 }));
   const first = await startChat(t, broker.url, data);
   const total = (await readyz(first.url)).body.toFill as number;
   const left = await t.waitFor(async () => {
     const { toFill = 0 } = (await readyz(first.url)).body;
-    assert.ok(toFill < total - WINDOW);
+    assert.ok(toFill < total - onRedis.window);
     return toFill;
   }, FILLED);
-  assert.ok(left > 4 * WINDOW, `it was stopped while it filled: ${left} of ${total}`);
+  assert.ok(left > 4 * onRedis.window, `it was stopped while it filled: ${left} of ${total}`);
   await first.close();
 
   const second = await startChat(t, broker.url, data);
@@ -217,8 +242,48 @@ test('a node that is stopped while it fills goes on where it was, and serves at 
   assert.equal((await peer.ask(t, { op: 'subscribe', id: 2, channel: CHANNEL, from: cursors[0] })).code, 'behind');
   await t.waitFor(async () => assert.equal((await readyz(second.url)).http, 200), FILLED);
   await peer.ask(t, { op: 'subscribe', id: 3, channel: CHANNEL, from: cursors[0] });
-  const seen = (): unknown[] => peer.frames.flatMap((frame) => (frame.op === 'record' ? [frame['cursor']] : []));
-  await t.waitFor(() => assert.equal(seen().length, cursors.length - 1), FILLED);
-  assert.deepEqual(seen(), cursors.slice(1));
+  await t.waitFor(() => assert.deepEqual(given(peer), cursors.slice(1)), FILLED);
   await second.close();
 });
+
+for (const long of others) {
+  test(`${long.kind.name}: a node without a view serves at once, goes on filling after a stop, and has everything in the end`, async (t) => {
+    if (!requireService(t, long.kind.name, long.kind.missing() === undefined)) return;
+    const broker = await long.kind.start();
+    t.after(() => broker.stop());
+    const address = new URL(broker.url);
+    address.searchParams.set('partitions', '1');
+    const cursors = [...(await writeLog(address.href, long))];
+    const data = await mkdtemp(joinPath(tmpdir(), 'tideway-node-'));
+    t.after(() => rm(data, { recursive: true, force: true, maxRetries: 20 }));
+    const filling = async (url: string): Promise<number> => {
+      const { http, body } = await readyz(url);
+      assert.deepEqual([http, body.status], [503, 'filling']);
+      return body.toFill as number;
+    };
+    const first = await startChat(t, address.href, data);
+    const left = await filling(first.url);
+    assert.ok(left > long.records / 2, `${left} are to be filled`);
+    await first.close();
+
+    const node = await startChat(t, address.href, data);
+    const again = await filling(node.url);
+    assert.ok(again <= left, `${again} are to be filled, ${left} were`);
+    const peer = await join(t, node.port);
+    const refused = await peer.ask(t, { op: 'subscribe', id: 2, channel: CHANNEL, from: cursors[0] });
+    assert.deepEqual([refused.op, refused.code], ['error', 'behind']);
+    assert.equal((await readyz(node.url, '?filling=ok')).http, 200);
+    assert.equal((await peer.ask(t, { op: 'subscribe', id: 3, channel: CHANNEL, from: 'last:3' })).op, 'ok');
+    const appended = await peer.ask(t, { op: 'append', id: 4, channel: CHANNEL, rid: 'new' }, '"new"');
+    cursors.push(appended['cursor'] as string);
+    await t.waitFor(() => assert.deepEqual(given(peer), cursors.slice(-4)), DEADLINE);
+
+    await t.waitFor(async () => assert.equal((await readyz(node.url)).http, 200), FILLED);
+    const old = await join(t, node.port);
+    const resumed = await old.ask(t, { op: 'subscribe', id: 2, channel: CHANNEL, from: cursors[0] });
+    assert.deepEqual([resumed.op, resumed['resumed']], ['ok', true]);
+    await t.waitFor(() => assert.deepEqual(given(old), cursors.slice(1)), FILLED);
+    await node.close();
+    assert.ok(!(await readdir(joinPath(data, 'views'))).includes('0-forerunner'), 'what served is removed');
+  });
+}
