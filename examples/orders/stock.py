@@ -3,7 +3,11 @@
 #
 #   stock.py REDIS_URL LOG
 import json, sys, time, zlib
-import redis
+
+try:
+    import redis
+except ModuleNotFoundError:
+    sys.exit("this example needs Python with redis (Debian: python3-redis)")
 
 url, log = sys.argv[1:3]
 store = redis.Redis.from_url(url, decode_responses=True)

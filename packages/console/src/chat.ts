@@ -21,11 +21,18 @@ const messages = new MessageList();
 const name = element<HTMLInputElement>('name');
 const text = element<HTMLInputElement>('text');
 
+/** In turn, from a place of chance: two windows of one browser have two names. */
+function nextName(): string {
+  const turn = Number(localStorage.getItem('chat turn') ?? Math.floor(Math.random() * NAMES.length));
+  localStorage.setItem('chat turn', String((turn + 1) % NAMES.length));
+  return NAMES[turn] as string;
+}
+
 // A window beside the first is a frame of the same tab: it has the tab's storage, and needs a name of its own.
 const isPane = new URLSearchParams(location.search).has('pane');
 document.body.classList.toggle('pane', isPane);
 const nameKey = isPane ? 'name beside' : 'name';
-name.value = sessionStorage.getItem(nameKey) ?? (NAMES[Math.floor(Math.random() * NAMES.length)] as string);
+name.value = sessionStorage.getItem(nameKey) ?? nextName();
 sessionStorage.setItem(nameKey, name.value);
 name.addEventListener('change', () => sessionStorage.setItem(nameKey, name.value));
 

@@ -46,10 +46,7 @@ export class MessageList {
 
   /** A page of older records, oldest first, above what is there; what is read stays where it is. */
   addOlder(records: readonly ChannelRecord[]): void {
-    const height = this.#list.scrollHeight;
-    const lines = records.flatMap(({ rid, data }) => (isMessage(data) ? [this.#lineOf(rid, data)] : []));
-    this.#list.prepend(...lines);
-    this.#list.scrollTop += this.#list.scrollHeight - height;
+    this.#putAbove(records.flatMap(({ rid, data }) => (isMessage(data) ? [this.#lineOf(rid, data)] : [])));
   }
 
   /** A sentence between the lines. */
@@ -57,8 +54,14 @@ export class MessageList {
     const note = document.createElement('li');
     note.className = 'note';
     note.textContent = text;
-    if (where === 'above') this.#list.prepend(note);
+    if (where === 'above') this.#putAbove([note]);
     else this.#list.append(note);
+  }
+
+  #putAbove(items: readonly HTMLElement[]): void {
+    const height = this.#list.scrollHeight;
+    this.#list.prepend(...items);
+    this.#list.scrollTop += this.#list.scrollHeight - height;
   }
 
   #lineOf(rid: string | undefined, message: Message): HTMLElement {

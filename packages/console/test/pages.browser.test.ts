@@ -100,12 +100,18 @@ describe('the other pages of the demo, in a real browser', () => {
   test('the second window beside the first has a name of its own and follows the same channel', async (t) => {
     if (!requireService(t, 'chromium', chromium)) return;
     const page = await open('/chat.html');
+    // Whatever chance would give to both.
+    await page.addInitScript(() => (Math.random = () => 0));
+    await page.evaluate(() => sessionStorage.clear());
+    await page.reload();
     await untilText(page, '#state', /live/);
+    const name = await page.inputValue('#name');
     await page.click('#beside');
     const pane = page.frameLocator('iframe');
     await pane.locator('#text').fill('from beside');
     await pane.locator('#text').press('Enter');
     await untilText(page, '#messages', /from beside/);
+    assert.notEqual(await pane.locator('#name').inputValue(), name);
     await page.click('#beside');
     assert.equal(await page.locator('iframe').count(), 0);
     await page.context().close();
@@ -122,12 +128,23 @@ describe('the other pages of the demo, in a real browser', () => {
     const page = await open('/chat.html');
     await untilText(page, '#messages', /line 119\./);
     assert.doesNotMatch((await page.textContent('#messages')) ?? '', /line 3\./);
-    // Each time the top is reached another page comes.
-    await page.waitForFunction(() => {
-      const list = document.querySelector('#messages');
-      list?.scrollTo(0, list.scrollTop === 0 ? 1 : 0);
-      return /line 0\./.test(list?.textContent ?? '');
+    await page.evaluate(() => {
+      const list = document.querySelector<HTMLElement>('#messages');
+      if (list === null) return;
+      new MutationObserver(() => {
+        list.dataset['moved'] = String(list.scrollHeight - list.scrollTop - Number(list.dataset['toEnd']));
+      }).observe(list, { childList: true });
     });
+    // Each time the top is reached another page comes.
+    const moved = await page.waitForFunction(() => {
+      const list = document.querySelector<HTMLElement>('#messages');
+      if (list === null) return undefined;
+      if (/The beginning\./.test(list.textContent)) return list.dataset['moved'];
+      list.scrollTo(0, list.scrollTop === 0 ? 1 : 0);
+      list.dataset['toEnd'] = String(list.scrollHeight - list.scrollTop);
+      return undefined;
+    });
+    assert.equal(Math.round(Number(await moved.jsonValue())), 0, 'what is read moves when the beginning is reached');
     const shown = (await lines(page)).filter((line) => line.startsWith('line '));
     assert.deepEqual(
       shown,
