@@ -2,14 +2,15 @@
  * Real Apache Kafka in KRaft mode, one member or several, each a Java process on loopback and free ports, from the jars
  * that fetch-kafka.ts fetched.
  */
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePorts } from '@tideway/verifier/free-ports';
-import { heldFolder, hold } from '../leash.ts';
+import { heldFolder } from '../leash.ts';
 import { type Broker, type BrokerKind, replicatedBroker, type StaleBroker } from './broker.ts';
+import { BrokerProcess } from './broker-process.ts';
 import { javaArguments, missingKafka } from './kafka-jars.ts';
 import {
   kafkaUser,
@@ -19,11 +20,10 @@ import {
   type KafkaOptions,
   type MemberPlace,
 } from './kafka-settings.ts';
-import { pauseProcess } from './pause.ts';
 
 export { kafkaUser, type KafkaOptions } from './kafka-settings.ts';
 
-/** A start on two busy cores takes about 6 s. */
+/** A start on two busy cores takes about 6 s, and so does a stop. */
 const START_MS = 240_000;
 
 export const kafka: BrokerKind = {
@@ -139,59 +139,36 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
   return cluster;
 }
 
-export class KafkaMember implements Broker {
+export class KafkaMember extends BrokerProcess implements Broker {
   readonly place: MemberPlace;
   readonly url: string;
   readonly #options: KafkaOptions;
-  #process: ChildProcess | undefined;
-  #exited: Promise<void> = Promise.resolve();
 
   constructor(place: MemberPlace, options: KafkaOptions) {
+    super({
+      name: 'Kafka',
+      command: 'java',
+      args: javaArguments('kafka.Kafka', ['server.properties'], options.java),
+      folder: place.folder,
+      ready: /Kafka Server started/,
+      startMs: START_MS,
+      stopMs: START_MS,
+    });
     this.place = place;
     this.#options = options;
     // So that a proxy before it is not passed by.
     this.url = `kafka://127.0.0.1:${place.advertisedPort}/tideway?advertised=ignore`;
   }
 
-  get pid(): number {
-    return this.#process?.pid ?? 0;
+  override async restart(): Promise<void> {
+    if (!existsSync(join(this.folder, 'data', 'meta.properties'))) await this.#format();
+    await super.restart();
   }
 
-  async restart(): Promise<void> {
-    if (!existsSync(join(this.place.folder, 'data', 'meta.properties'))) await this.#format();
-    const { process: child, exited } = runBroker(this.place.folder, this.#options.java);
-    this.#process = child;
-    this.#exited = exited;
-    await serves(child);
-  }
-
-  async kill(): Promise<void> {
-    this.#process?.kill('SIGKILL');
-    await this.#exited;
-  }
-
-  async shutDown(): Promise<void> {
-    this.#process?.kill('SIGTERM');
-    await this.#exited;
-  }
-
-  pause(): void {
-    if (this.#process?.pid !== undefined) pauseProcess(this.#process.pid);
-  }
-
-  resume(): void {
-    this.#process?.kill('SIGCONT');
-  }
-
-  async wipe(): Promise<void> {
-    await rm(join(this.place.folder, 'data'), { recursive: true, force: true });
-  }
-
-  async stop(): Promise<void> {
-    await this.shutDown();
-    await rm(this.place.folder, { recursive: true, force: true });
+  override async stop(): Promise<void> {
+    await super.stop();
     // Of the cluster; another member may still have its own in it.
-    await rmdir(dirname(this.place.folder)).catch(() => undefined);
+    await rmdir(dirname(this.folder)).catch(() => undefined);
   }
 
   async #format(): Promise<void> {
@@ -202,38 +179,6 @@ export class KafkaMember implements Broker {
     // Any id of 16 bytes; all members must have the same.
     const id = Buffer.from('tideway kafka 01').toString('base64url');
     const args = ['format', '-t', id, '-c', 'server.properties', ...(scram ? ['--add-scram', login] : [])];
-    await promisify(execFile)('java', javaArguments('kafka.tools.StorageTool', args), { cwd: this.place.folder });
+    await promisify(execFile)('java', javaArguments('kafka.tools.StorageTool', args), { cwd: this.folder });
   }
-}
-
-function runBroker(
-  folder: string,
-  more: readonly string[] = [],
-): { readonly process: ChildProcess; readonly exited: Promise<void> } {
-  const java = javaArguments('kafka.Kafka', ['server.properties'], more);
-  const child = spawn('java', java, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
-  hold(child);
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', () => resolve());
-  });
-  return { process: child, exited };
-}
-
-/** Resolves at the line that says so; rejects with what was printed when it ends before. Reads on for ever. */
-function serves(child: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let said = '';
-    const fail = (): void => reject(new Error(`Kafka did not start:\n${said.slice(-4_000)}`));
-    const timer = setTimeout(fail, START_MS);
-    child.once('exit', fail);
-    child.once('error', fail);
-    child.stdout?.on('data', (chunk: Buffer) => {
-      if (said.length < 100_000) said += chunk.toString();
-      if (!said.includes('Kafka Server started')) return;
-      clearTimeout(timer);
-      child.off('exit', fail);
-      resolve();
-    });
-  });
 }

@@ -1,18 +1,14 @@
 /** A real nats-server with JetStream for tests and demos: alone or in a cluster, on loopback, stopped by process id. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { cp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { freePorts } from '@tideway/verifier/free-ports';
-import { heldFolder, hold } from '../leash.ts';
+import { heldFolder } from '../leash.ts';
 import { type Broker, type BrokerKind, replicatedBroker } from './broker.ts';
+import { BrokerProcess } from './broker-process.ts';
 import { buildNatsServer, findNatsServer } from './nats-program.ts';
-import { pauseProcess } from './pause.ts';
 
-const START_DEADLINE_MS = 120_000;
-const STOP_DEADLINE_MS = 10_000;
-const LINES_KEPT = 60;
+const GREETING_MS = 120_000;
 /** Twice the largest record of the suites; the server's own default is 1 MiB. */
 const PAYLOAD_BYTES_MAX = 8 * 1024 * 1024;
 
@@ -32,17 +28,30 @@ export interface NatsOptions {
   readonly more?: string;
 }
 
-export interface NatsBroker extends Broker {
+/** One member; it was told all it needs in its folder. */
+export class NatsBroker extends BrokerProcess implements Broker {
   readonly port: number;
-  /** Its last words. */
-  readonly lines: readonly string[];
-  /** Resolves once it has said something like that, or at once where it did. */
-  said(pattern: RegExp): Promise<void>;
+  readonly #scheme: string;
+
+  constructor(program: string, folder: string, port: number, isTls: boolean) {
+    super({ name: 'nats-server', command: program, args: ['-c', 'nats.conf'], folder, ready: /Server is ready/ });
+    this.port = port;
+    this.#scheme = isTls ? 'nats+tls' : 'nats';
+  }
+
+  get url(): string {
+    return this.urlOf('tideway');
+  }
+
   /** An address with that name and query, without credentials. */
-  urlOf(name: string, query?: string): string;
-  /** Keeps a copy of its data, or puts that copy back; only while it is killed. */
-  saveData(): Promise<void>;
-  restoreData(): Promise<void>;
+  urlOf(name: string, query = 'partitions=4'): string {
+    return `${this.#scheme}://127.0.0.1:${this.port}/${name}?${query}`;
+  }
+
+  override async restart(): Promise<void> {
+    await super.restart();
+    await greeting(this.port);
+  }
 }
 
 export interface NatsCluster {
@@ -105,36 +114,9 @@ async function startMember(
   if (program === undefined) throw new Error(`${missing() ?? 'nats-server'} was not found`);
   const folder = await heldFolder('tideway-nats-');
   await writeSettings(folder, port, name, options);
-  const server = new Server(program, folder, port);
-  await server.start();
-  const urlOf = (log: string, query = 'partitions=4'): string =>
-    `nats${options.tls === undefined ? '' : '+tls'}://127.0.0.1:${port}/${log}?${query}`;
-  const data = join(folder, 'data');
-  return {
-    url: urlOf('tideway'),
-    port,
-    lines: server.lines,
-    said: (pattern) => server.said(pattern),
-    urlOf,
-    get pid() {
-      return server.pid;
-    },
-    kill: () => server.end('SIGKILL'),
-    shutDown: () => server.end('SIGTERM'),
-    pause: () => pauseProcess(server.pid),
-    resume: () => void process.kill(server.pid, 'SIGCONT'),
-    restart: () => server.start(),
-    wipe: () => rm(data, { recursive: true, force: true }),
-    saveData: () => cp(data, join(folder, 'saved'), { recursive: true }),
-    async restoreData() {
-      await rm(data, { recursive: true, force: true });
-      await cp(join(folder, 'saved'), data, { recursive: true });
-    },
-    async stop() {
-      await server.end('SIGTERM');
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  const broker = new NatsBroker(program, folder, port, options.tls !== undefined);
+  await broker.restart();
+  return broker;
 }
 
 async function writeSettings(folder: string, port: number, name: string, options: NatsOptions): Promise<void> {
@@ -156,95 +138,11 @@ async function writeSettings(folder: string, port: number, name: string, options
   await writeFile(join(folder, 'nats.conf'), `${lines.join('\n')}\n`);
 }
 
-/** The process, again and again on the same folder. */
-class Server {
-  readonly lines: string[] = [];
-  readonly #looks = new Set<() => void>();
-  readonly #program: string;
-  readonly #folder: string;
-  readonly #port: number;
-  #process: ChildProcess | undefined;
-
-  constructor(program: string, folder: string, port: number) {
-    this.#program = program;
-    this.#folder = folder;
-    this.#port = port;
-  }
-
-  get pid(): number {
-    const pid = this.#process?.pid;
-    if (pid === undefined) throw new Error('nats-server is not running');
-    return pid;
-  }
-
-  said(pattern: RegExp): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const end = (): void => {
-        this.#looks.delete(look);
-        clearTimeout(timer);
-      };
-      const look = (): void => {
-        if (!this.lines.some((line) => pattern.test(line))) return;
-        end();
-        resolve();
-      };
-      const timer = setTimeout(() => {
-        end();
-        reject(new Error(`nats-server did not say ${pattern}:\n${this.lines.join('\n')}`));
-      }, START_DEADLINE_MS);
-      this.#looks.add(look);
-      look();
-    });
-  }
-
-  async start(): Promise<void> {
-    this.lines.length = 0;
-    const server = spawn(this.#program, ['-c', 'nats.conf'], { cwd: this.#folder, stdio: ['ignore', 'pipe', 'pipe'] });
-    hold(server);
-    this.#process = server;
-    await new Promise<void>((resolve, reject) => {
-      const fail = (why: string): void => reject(new Error(`nats-server ${why}:\n${this.lines.join('\n')}`));
-      const timer = setTimeout(() => fail(`was not ready after ${START_DEADLINE_MS} ms`), START_DEADLINE_MS);
-      const take = (line: string): void => {
-        this.lines.push(line);
-        if (this.lines.length > LINES_KEPT) this.lines.shift();
-        for (const look of this.#looks) look();
-        if (!line.includes('Server is ready')) return;
-        clearTimeout(timer);
-        resolve();
-      };
-      for (const stream of [server.stdout, server.stderr]) createInterface({ input: stream }).on('line', take);
-      server.once('error', reject);
-      server.once('exit', (code, signal) => {
-        clearTimeout(timer);
-        fail(`ended (${signal ?? code}) before it was ready`);
-      });
-    }).catch(async (error: unknown) => {
-      await this.end('SIGKILL');
-      throw error;
-    });
-    await greeting(this.#port);
-  }
-
-  async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    const server = this.#process;
-    this.#process = undefined;
-    if (server?.pid === undefined || server.exitCode !== null || server.signalCode !== null) return;
-    const gone = new Promise<void>((resolve) => server.once('exit', () => resolve()));
-    server.kill(signal);
-    // One that was stopped would not even hear that it shall end.
-    server.kill('SIGCONT');
-    const timer = setTimeout(() => server.kill('SIGKILL'), STOP_DEADLINE_MS);
-    await gone;
-    clearTimeout(timer);
-  }
-}
-
 /** Resolves when the server greets: it listens a moment before it says that it is ready, or after. */
 function greeting(port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port });
-    socket.setTimeout(START_DEADLINE_MS, () => socket.destroy(new Error('nats-server does not greet')));
+    socket.setTimeout(GREETING_MS, () => socket.destroy(new Error('nats-server does not greet')));
     socket.once('data', () => {
       socket.destroy();
       resolve();

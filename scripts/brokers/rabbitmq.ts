@@ -3,13 +3,14 @@
  * its own, on loopback only, and stopped by process id. Streams need no plugin.
  */
 import { accessSync, constants } from 'node:fs';
-import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePorts } from '@tideway/verifier/free-ports';
 import { heldFolder } from '../leash.ts';
-import { type Broker, type BrokerKind, replicatedBroker } from './broker.ts';
-import { pauseProcess } from './pause.ts';
-import { EPMD, RabbitmqServer, SERVER, settleFirstStream, startEpmd } from './rabbitmq-server.ts';
+import { type BrokerKind, replicatedBroker } from './broker.ts';
+import { EPMD, RabbitmqBroker, type RabbitmqPlace, SERVER, settleFirstStream, startEpmd } from './rabbitmq-server.ts';
+
+export type { RabbitmqBroker } from './rabbitmq-server.ts';
 
 export interface RabbitmqUser {
   readonly name: string;
@@ -23,19 +24,6 @@ export interface RabbitmqOptions {
   readonly users?: readonly RabbitmqUser[];
   /** PEM: listens with TLS, too. */
   readonly tls?: { readonly cert: string; readonly key: string };
-}
-
-export interface RabbitmqBroker extends Broker {
-  readonly port: number;
-  /** 0 without TLS. */
-  readonly tlsPort: number;
-  /** An address with the first user, and another name behind it. */
-  urlOf(query: string): string;
-  /** Runs RabbitMQ's own `rabbitmqctl` on it. */
-  control(...words: readonly string[]): Promise<void>;
-  /** Keeps a copy of its data, or puts that copy back; only while it is killed. */
-  saveData(): Promise<void>;
-  restoreData(): Promise<void>;
 }
 
 export interface RabbitmqCluster {
@@ -78,7 +66,7 @@ function missing(): string | undefined {
 export async function startRabbitmq(options: RabbitmqOptions = {}): Promise<RabbitmqBroker> {
   const { members, stop } = await startMembers(options, 1);
   const [only] = members as [RabbitmqBroker];
-  return Object.defineProperties(only, { stop: { value: stop } });
+  return Object.assign(only, { stop });
 }
 
 /** Members of one cluster, with a replica of each stream on each. */
@@ -90,6 +78,8 @@ async function startMembers(options: RabbitmqOptions, size: number): Promise<Rab
   const folder = await heldFolder('tideway-rabbitmq-');
   const [epmdPort, ...ports] = (await freePorts(1 + 3 * size)) as [number, ...number[]];
   const users = options.users ?? [everything];
+  const { name, password } = users[0] as RabbitmqUser;
+  const login = `${name}:${password}`;
   const shared = {
     HOME: folder,
     LANG: 'C.UTF-8',
@@ -105,7 +95,7 @@ async function startMembers(options: RabbitmqOptions, size: number): Promise<Rab
   const places = Array.from({ length: size }, (_, n) => ({
     folder: join(folder, String(n)),
     port: ports[3 * n] as number,
-    tlsPort: ports[3 * n + 1] as number,
+    tlsPort: options.tls === undefined ? 0 : (ports[3 * n + 1] as number),
     distPort: ports[3 * n + 2] as number,
   }));
   const names = places.map(({ port }) => `tideway${port}@localhost`);
@@ -114,7 +104,7 @@ async function startMembers(options: RabbitmqOptions, size: number): Promise<Rab
       const file = (name: string): string => join(place.folder, name);
       await mkdir(place.folder);
       await writeSettings(place, users, names, options.tls);
-      const server = new RabbitmqServer(place.folder, {
+      const env = {
         ...shared,
         RABBITMQ_NODENAME: names[n] as string,
         RABBITMQ_DIST_PORT: String(place.distPort),
@@ -124,68 +114,34 @@ async function startMembers(options: RabbitmqOptions, size: number): Promise<Rab
         RABBITMQ_ENABLED_PLUGINS_FILE: file('plugins'),
         RABBITMQ_MNESIA_BASE: file('data'),
         RABBITMQ_LOG_BASE: file('log'),
-      });
-      return memberOf(server, place, users[0] as RabbitmqUser, options.tls !== undefined);
+      };
+      return new RabbitmqBroker(place, env, login);
     }),
   );
   const stop = async (): Promise<void> => {
-    await Promise.all(members.map(({ server }) => server.end('SIGTERM')));
+    await Promise.all(members.map((member) => member.shutDown()));
     await endEpmd();
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    await Promise.all(members.map(({ server }) => server.start()));
+    await Promise.all(members.map((member) => member.restart()));
     if (size > 1) {
       // What keeps account of the streams is made with the first one, on the members that are there by then.
       await writeFile(join(folder, 'first.json'), JSON.stringify({ queues: [firstStream] }));
-      await members[0]?.server.control(['import_definitions', join(folder, 'first.json')]);
+      await members[0]?.control('import_definitions', join(folder, 'first.json'));
       await settleFirstStream();
     }
   } catch (error) {
     await stop();
     throw error;
   }
-  const { name, password } = users[0] as RabbitmqUser;
   const hosts = places.map(({ port }) => `127.0.0.1:${port}`).join(',');
-  const urlOf = (query: string): string => `amqp://${name}:${password}@${hosts}/?${query}`;
-  return { members: members.map(({ broker }) => broker), urlOf, stop };
-}
-
-function memberOf(
-  server: RabbitmqServer,
-  { folder, port, tlsPort }: { readonly folder: string; readonly port: number; readonly tlsPort: number },
-  { name, password }: RabbitmqUser,
-  isTls: boolean,
-): { readonly server: RabbitmqServer; readonly broker: RabbitmqBroker } {
-  const urlOf = (query: string): string => `amqp://${name}:${password}@127.0.0.1:${port}/?${query}`;
-  const [data, saved] = [join(folder, 'data'), join(folder, 'saved')];
-  const broker: RabbitmqBroker = {
-    url: urlOf('name=tideway'),
-    port,
-    tlsPort: isTls ? tlsPort : 0,
-    urlOf,
-    get pid() {
-      return server.pid;
-    },
-    kill: () => server.end('SIGKILL'),
-    shutDown: () => server.end('SIGTERM'),
-    pause: () => pauseProcess(server.pid),
-    resume: () => void process.kill(server.pid, 'SIGCONT'),
-    restart: () => server.start(),
-    control: (...words) => server.control(words),
-    wipe: () => rm(data, { recursive: true, force: true }),
-    saveData: () => cp(data, saved, { recursive: true }),
-    async restoreData() {
-      await rm(data, { recursive: true, force: true });
-      await cp(saved, data, { recursive: true });
-    },
-    stop: () => server.end('SIGTERM'),
-  };
-  return { server, broker };
+  const urlOf = (query: string): string => `amqp://${login}@${hosts}/?${query}`;
+  return { members, urlOf, stop };
 }
 
 async function writeSettings(
-  { folder, port, tlsPort }: { readonly folder: string; readonly port: number; readonly tlsPort: number },
+  { folder, port, tlsPort }: RabbitmqPlace,
   users: readonly RabbitmqUser[],
   names: readonly string[],
   tls: RabbitmqOptions['tls'],

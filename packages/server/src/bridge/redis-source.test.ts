@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext } from 'node:test';
 import { Redis } from 'ioredis';
-import { redis as kind, type RedisServer } from '../../../../scripts/brokers/redis.ts';
+import { redis as kind } from '../../../../scripts/brokers/redis.ts';
+import type { RedisServer } from '../../../../scripts/brokers/redis-server.ts';
 import { startServer } from '../log/redis/testing/redis-room.ts';
 import { parseBridgeAddress } from './bridge-address.ts';
 import { WAITING_BYTES_MAX } from './message.ts';

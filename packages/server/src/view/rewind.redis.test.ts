@@ -1,6 +1,5 @@
 /** A view in front of a real Redis that fails over to a stale replica, which another node has written to since. */
 import assert from 'node:assert/strict';
-import { untilReplicated } from '../../../../scripts/brokers/redis.ts';
 import { BrokerLog } from '../log/broker/broker-log.ts';
 import { parseRedisAddress } from '../log/redis/redis-address.ts';
 import { RedisPort } from '../log/redis/redis-port.ts';
@@ -30,7 +29,7 @@ redisTest('a failover to a stale replica: who lost something is told, the others
   });
   const kept = new Map<string, string[]>();
   for (const channel of ['chat:lost', 'chat:same', 'chat:grown']) kept.set(channel, await rig.fill(channel, 10));
-  await untilReplicated(replica);
+  await replica.untilReplicated();
   replica.cli('REPLICAOF', 'NO', 'ONE');
   await rig.fill('chat:lost', 5);
   const followed = new Map([...kept.keys()].map((channel) => [channel, new Listener()]));

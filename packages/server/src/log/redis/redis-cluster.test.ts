@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import {
   failOver,
-  type RedisServer,
   startClusterReplica,
   startRedisCluster,
   untilClusterIsWell,
-} from '../../../../../scripts/brokers/redis.ts';
+} from '../../../../../scripts/brokers/redis-cluster.ts';
+import type { RedisServer } from '../../../../../scripts/brokers/redis-server.ts';
 import { numbers, PortRoom, Reader, records, redisTest, wantedConstants } from './testing/redis-room.ts';
 
 const PARTITIONS = 6;

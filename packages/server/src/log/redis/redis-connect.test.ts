@@ -6,7 +6,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { RedisServer, untilReplicated } from '../../../../../scripts/brokers/redis.ts';
+import { RedisServer } from '../../../../../scripts/brokers/redis-server.ts';
 import { BrokerError } from '../broker/broker-port.ts';
 import type { RedisPortOptions } from './redis-port.ts';
 import { makeCertificate } from './testing/certificate.ts';
@@ -109,7 +109,7 @@ redisTest('TLS: a certificate of a known authority is accepted, any other is not
 redisTest('a replica is refused by name; among several members the primary is found', async (t) => {
   const primary = await startServer(t);
   const replica = await startServer(t, { replicaOf: primary });
-  await untilReplicated(replica);
+  await replica.untilReplicated();
   const message = new RegExp(`127.0.0.1:${replica.port} is a read-only replica of 127.0.0.1:${primary.port}`);
   assertRefusal(await refusal(t, replica.url), false, message);
   const both = `redis://127.0.0.1:${replica.port},127.0.0.1:${primary.port}`;

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { untilReplicated } from '../../../../../scripts/brokers/redis.ts';
 import { TailError } from '../log.ts';
 import { SilencingProxy } from './testing/silencing-proxy.ts';
 import { numbers, PortRoom, Reader, records, redisTest, startServer, wantedConstants } from './testing/redis-room.ts';
@@ -252,7 +251,7 @@ redisTest(
 redisTest('replicas=1: stored is what a replica has; without one it is unknown', async (t) => {
   const primary = await startServer(t);
   const replica = await startServer(t, { replicaOf: primary });
-  await untilReplicated(replica);
+  await replica.untilReplicated();
   const room = await PortRoom.open(t, `${primary.url}?replicas=1`);
   assert.match(room.port.declares.storedSurvives, /received by 1 replica, so a failover to one of these loses nothing/);
   await room.store(records(5));
@@ -267,12 +266,12 @@ redisTest(
   async (t) => {
     const primary = await startServer(t);
     const replica = await startServer(t, { replicaOf: primary });
-    await untilReplicated(replica);
+    await replica.untilReplicated();
     const members = `redis://127.0.0.1:${primary.port},127.0.0.1:${replica.port}`;
     const room = new PortRoom(t, members);
     const constants = await room.port.connect(wantedConstants());
     await room.store(records(10));
-    await untilReplicated(replica);
+    await replica.untilReplicated();
     replica.pause();
     await room.store(records(5));
     await primary.kill();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { startClusterReplica, startRedisCluster, untilReplicated } from '../../../../../scripts/brokers/redis.ts';
+import { startClusterReplica, startRedisCluster } from '../../../../../scripts/brokers/redis-cluster.ts';
 import { BrokerLog } from '../broker/broker-log.ts';
 import type { AppendOutcome, PhysicalRecord, TailError, TailRecord } from '../log.ts';
 import { parseRedisAddress } from './redis-address.ts';
@@ -180,7 +180,7 @@ redisTest(
     const members = `redis://127.0.0.1:${primary.port},127.0.0.1:${replica.port}`;
     const node = await Node.open(t, members);
     await node.store(10);
-    await untilReplicated(replica);
+    await replica.untilReplicated();
     replica.cli('REPLICAOF', 'NO', 'ONE');
     await node.store(5);
     await primary.kill();
@@ -200,7 +200,7 @@ redisTest('a failover in which the new primary has overtaken the old one is foun
   const replica = await startServer(t, { replicaOf: primary });
   const node = await Node.open(t, `redis://127.0.0.1:${primary.port},127.0.0.1:${replica.port}`);
   await node.store(10);
-  await untilReplicated(replica);
+  await replica.untilReplicated();
   replica.cli('REPLICAOF', 'NO', 'ONE');
   await node.store(5);
   const elsewhere = await Node.open(t, replica.url);
@@ -222,7 +222,7 @@ redisTest('a primary of a Cluster that is killed: its replica takes over, nothin
   const others = servers.filter((server) => server !== primary);
   const node = await Node.open(t, `redis://${others.map(({ port }) => `127.0.0.1:${port}`).join()}`);
   await node.store(20);
-  await untilReplicated(replica, primary);
+  await replica.untilReplicated(primary);
   await primary.kill();
   // Appends are refused until the replica has taken over and the node has found it.
   const endMs = performance.now() + 60_000;

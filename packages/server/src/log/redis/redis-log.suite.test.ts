@@ -1,6 +1,8 @@
 import { after, before, test } from 'node:test';
 import { logSuite } from '@tideway/verifier';
-import { redis, RedisServer, startRedisCluster } from '../../../../../scripts/brokers/redis.ts';
+import { redis } from '../../../../../scripts/brokers/redis.ts';
+import { startRedisCluster } from '../../../../../scripts/brokers/redis-cluster.ts';
+import { RedisServer } from '../../../../../scripts/brokers/redis-server.ts';
 import { requireService } from '../../../../../scripts/services.ts';
 import { BrokerLog } from '../broker/broker-log.ts';
 import { parseRedisAddress } from './redis-address.ts';

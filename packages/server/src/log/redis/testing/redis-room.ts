@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { formatEpoch } from '@tideway/protocol';
-import { redis, RedisServer, type RedisServerOptions } from '../../../../../../scripts/brokers/redis.ts';
+import { redis } from '../../../../../../scripts/brokers/redis.ts';
+import { RedisServer, type RedisServerOptions } from '../../../../../../scripts/brokers/redis-server.ts';
 import { requireService } from '../../../../../../scripts/services.ts';
 import { nodeEnv } from '../../../env.ts';
 import type { AppendOutcome } from '../../log.ts';
