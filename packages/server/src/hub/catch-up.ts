@@ -7,6 +7,7 @@ import type { Env } from '../env.ts';
 import type { Page, View, VisibleRecord } from '../view/view.ts';
 import type { LiveChannel } from './live-channel.ts';
 import type { Ring } from './ring.ts';
+import type { RingBudget } from './ring-budget.ts';
 import type { Session } from './session.ts';
 import type { Slices } from './slices.ts';
 import type { Subscription } from './subscription.ts';
@@ -24,8 +25,7 @@ export class CatchUp {
   readonly #env: Pick<Env, 'monotonicMs'>;
   readonly #slices: Slices;
   readonly #viewOf: (channel: string) => View;
-  readonly #ringBytesChanged: (byBytes: number) => void;
-  readonly #hasRoomInRings: (bytes: number) => boolean;
+  readonly #rings: RingBudget;
   readonly #onLive: (subscription: Subscription) => void;
   readonly #onTrouble: (error: unknown) => void;
   readonly #turns: Session[] = [];
@@ -36,9 +36,7 @@ export class CatchUp {
     readonly env: Pick<Env, 'monotonicMs'>;
     readonly slices: Slices;
     readonly viewOf: (channel: string) => View;
-    readonly ringBytesChanged: (byBytes: number) => void;
-    /** Whether rings may take in what was read for one alone. */
-    readonly hasRoomInRings: (bytes: number) => boolean;
+    readonly rings: RingBudget;
     /** A subscription has reached the ring. */
     readonly onLive: (subscription: Subscription) => void;
     readonly onTrouble: (error: unknown) => void;
@@ -46,8 +44,7 @@ export class CatchUp {
     this.#env = parts.env;
     this.#slices = parts.slices;
     this.#viewOf = parts.viewOf;
-    this.#ringBytesChanged = parts.ringBytesChanged;
-    this.#hasRoomInRings = parts.hasRoomInRings;
+    this.#rings = parts.rings;
     this.#onLive = parts.onLive;
     this.#onTrouble = parts.onTrouble;
   }
@@ -161,7 +158,7 @@ export class CatchUp {
   #putInFront(ring: Ring, records: readonly VisibleRecord[]): void {
     const before = ring.bytes;
     ring.prefill(records);
-    this.#ringBytesChanged(ring.bytes - before);
+    this.#rings.changed(ring.bytes - before);
   }
 
   #onPage(subscription: Subscription, askedAfter: string, baseThen: string, page: Page): void {
@@ -180,7 +177,7 @@ export class CatchUp {
     }
     const frames = page.records.map((record) => session.codec.record(record.frame));
     const chunk = Buffer.concat(frames);
-    if (page.end && this.#hasRoomInRings(chunk.length)) {
+    if (page.end && this.#rings.hasRoom(chunk.length)) {
       this.#putInFront(channel.ring, page.records);
       channel.prefilled = true;
     }

@@ -245,7 +245,7 @@ test('channels that nobody follows any more leave nothing behind, whatever they 
       await talk.ask({ op: 'unsubscribe', channel: `flood:${i}` });
     }
     assert.equal(world.hub.channels, 0);
-    assert.equal(world.hub.ringBytes, 0);
+    assert.equal(world.hub.rings.bytes, 0);
     assert.equal(talk.session.lanes?.size ?? 0, 0);
     assert.equal(talk.session.subscriptions.size, 0);
   }));

@@ -18,6 +18,7 @@ import { LogNews } from './log-news.ts';
 import type { Measures } from './measures.ts';
 import type { Policy } from './policy.ts';
 import { RecordLimit } from './record-limit.ts';
+import { RingBudget } from './ring-budget.ts';
 import { Session, type SessionHost } from './session.ts';
 import { handOutSignal, type SentSignal } from './signal.ts';
 import { Slices } from './slices.ts';
@@ -59,7 +60,7 @@ export class Hub implements LiveChannelHost, SessionHost {
   commitMsSum = 0;
   readonly outboxBytesMax: number;
   readonly budget: Budget;
-  ringBytes = 0;
+  readonly rings: RingBudget;
   readonly measures: Measures | undefined;
   /** Who is told that the log is down. */
   readonly log: LogNews;
@@ -82,6 +83,7 @@ export class Hub implements LiveChannelHost, SessionHost {
     this.slices = new Slices(options.env);
     this.outboxBytesMax = options.outboxBytesMax;
     this.budget = new Budget(options.outboxBytesTotal);
+    this.rings = new RingBudget(options.ringBytesTotal, () => this.liveChannels());
     this.measures = options.measures;
     this.log = new LogNews({
       sessions: this.sessions,
@@ -98,8 +100,7 @@ export class Hub implements LiveChannelHost, SessionHost {
       env: options.env,
       slices: this.slices,
       viewOf: (channel) => this.view(channel),
-      ringBytesChanged: (byBytes) => this.ringBytesChanged(byBytes),
-      hasRoomInRings: (bytes) => this.ringBytes + bytes <= options.ringBytesTotal / 4,
+      rings: this.rings,
       onLive: (subscription) => this.#onLive(subscription),
       onTrouble: options.onTrouble,
     });
@@ -291,7 +292,7 @@ export class Hub implements LiveChannelHost, SessionHost {
     channel.remove(subscription);
     this.#subscriptions--;
     if (channel.subscribers > 0) return;
-    this.ringBytes -= channel.ring.bytes;
+    this.rings.changed(-channel.ring.bytes);
     this.#channels.get(channel.name)?.unfollow();
     this.#channels.delete(channel.name);
   }
@@ -374,19 +375,5 @@ export class Hub implements LiveChannelHost, SessionHost {
 
   newestPlace(channel: string): string {
     return this.view(channel).state(channel).place;
-  }
-
-  ringBytesChanged(byBytes: number): void {
-    this.ringBytes += byBytes;
-    if (byBytes <= 0 || this.ringBytes <= this.#options.ringBytesTotal) return;
-    // The least recently used rings lose their oldest half until a quarter of the budget is free again.
-    const goal = this.#options.ringBytesTotal * 0.75;
-    const channels = [...this.#channels.values()].map(({ live }) => live).sort((a, b) => a.usedMs - b.usedMs);
-    for (const channel of channels) {
-      if (this.ringBytes <= goal) return;
-      const before = channel.ring.bytes;
-      channel.ring.shrink(0, 1);
-      this.ringBytes += channel.ring.bytes - before;
-    }
   }
 }

@@ -16,7 +16,7 @@ test('CUR-6 once what lies below has come, no frame is handed out whose prev is 
     {
       markChannel: () => {},
       fallBehind: () => assert.fail('nobody is slow'),
-      ringBytesChanged: (byBytes) => (ringBytes += byBytes),
+      rings: { changed: (byBytes) => void (ringBytes += byBytes) },
       newestPlace: () => at(7),
       countDelivered: () => {},
     },

@@ -6,6 +6,7 @@ import type { GapReason } from '@tideway/protocol';
 import type { Follower, VisibleRecord } from '../view/view.ts';
 import type { Codec } from './connection.ts';
 import { Ring } from './ring.ts';
+import type { RingBudget } from './ring-budget.ts';
 import type { Subscription } from './subscription.ts';
 
 /** What a live channel needs of the hub around it. */
@@ -14,7 +15,7 @@ export interface LiveChannelHost {
   markChannel(channel: LiveChannel): void;
   /** The subscription needs records that it was not handed. */
   fallBehind(subscription: Subscription): void;
-  ringBytesChanged(byBytes: number): void;
+  readonly rings: Pick<RingBudget, 'changed'>;
   /** The newest place of a channel in the view. */
   newestPlace(channel: string): string;
   /** Called once per tick in which the channel handed out. */
@@ -64,7 +65,7 @@ export class LiveChannel implements Follower {
   onRecords(records: readonly VisibleRecord[]): void {
     const before = this.ring.bytes;
     this.ring.push(records, this.joining.size > 0);
-    this.#host.ringBytesChanged(this.ring.bytes - before);
+    this.#host.rings.changed(this.ring.bytes - before);
     if (this.#live.length > 0) {
       if (this.#tick.length === 0) this.#tick = records.length === 1 ? [...records] : records.slice();
       else this.#tick.push(...records);
@@ -107,7 +108,7 @@ export class LiveChannel implements Follower {
     const before = this.ring.bytes;
     this.ring.reset(this.#host.newestPlace(this.name));
     this.prefilled = false;
-    this.#host.ringBytesChanged(-before);
+    this.#host.rings.changed(-before);
     this.delivered = this.ring.place;
   }
 

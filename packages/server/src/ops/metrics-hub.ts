@@ -39,7 +39,7 @@ function collectFigures(metrics: Metrics, hub: Hub): void {
   metrics.ridWindow.of().value = hub.ridWindowMs() / 1000;
   metrics.outboxBytes.of().value = hub.budget.outboxBytes;
   metrics.httpBytes.of().value = hub.budget.answerBytes + hub.budget.bodyBytes;
-  metrics.ringBytes.of().value = hub.ringBytes;
+  metrics.ringBytes.of().value = hub.rings.bytes;
   metrics.framesReceived.of().value = figures.framesReceived;
   metrics.bytesReceived.of().value = figures.bytesReceived;
   metrics.chunksSent.of().value = figures.chunksSent;

@@ -73,7 +73,7 @@ export function createFigures(env: Env, hub: Hub): FigureTaker {
         eventLoopLagMs: round(delay.percentile(99) / 1e6),
         commitMs: commits === 0 ? null : round((now.commitMs - before.commitMs) / commits),
         outboxBytes: hub.budget.outboxBytes,
-        ringBytes: hub.ringBytes,
+        ringBytes: hub.rings.bytes,
       };
       delay.reset();
       before = now;
