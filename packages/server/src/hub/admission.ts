@@ -7,6 +7,7 @@ import {
   issuesOf,
   parseCursor,
   specOf,
+  timing,
   type Code,
   type PayloadKind,
   type SchemaIssue,
@@ -37,6 +38,13 @@ export interface AppendRequest {
   readonly expect?: string | undefined;
   readonly trace?: string | undefined;
 }
+
+/** Where what decides has failed. */
+export const UNDECIDED: Refusal = {
+  code: 'internal',
+  message: 'the server could not decide; try again',
+  retryMs: timing.retryMs,
+};
 
 /** Whether this identity may do that on this channel; `undefined` is yes. A promise only where a policy function returns one. */
 export function authorize(

@@ -13,24 +13,20 @@ import {
   type SubscribeItem,
 } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
-import { admitPayload, admitRecord, authorize, type Refusal } from './admission.ts';
+import { admitRecord, authorize, UNDECIDED, type Refusal } from './admission.ts';
 import type { Appended, NewRecord } from './appender.ts';
 import type { Hub } from './hub.ts';
 import { Lane } from './lane.ts';
-import type { NamespaceRules } from './policy.ts';
 import { Rate } from './rate.ts';
 import { Replies, type Refer } from './replies.ts';
 import type { Session } from './session.ts';
-import type { SentSignal } from './signal.ts';
+import { SignalSender, type SignalHost } from './signal-sender.ts';
 import { SignIn, type SignInHost } from './sign-in.ts';
 import { answerSubscribe, tooMany, type Outcome } from './start.ts';
 
-export interface CommandHost extends SignInHost {
+export interface CommandHost extends SignInHost, SignalHost {
   readonly refer: Refer;
   readonly appendsPerSecond: number;
-  readonly signalsPerSecond: number;
-  /** A signal was sent to this node's sessions: the other nodes' are next. */
-  relaySignal(signal: SentSignal): void;
 }
 
 /** Channels of one session with commands or a refusal pending. */
@@ -39,14 +35,17 @@ const LANES_MAX = 4_096;
 export class Commands {
   readonly signIn: SignIn;
   readonly replies: Replies;
+  readonly signals: SignalSender;
   readonly #hub: Hub;
   readonly #host: CommandHost;
-  readonly #rates = new WeakMap<Session, Rate>();
+  readonly #appendRate: Rate;
 
   constructor(hub: Hub, host: CommandHost) {
     this.#hub = hub;
     this.#host = host;
+    this.#appendRate = new Rate(host.appendsPerSecond);
     this.replies = new Replies(hub.figures, host.refer);
+    this.signals = new SignalSender(hub, host, this.replies);
     this.signIn = new SignIn(hub, host, this.replies, (session, { decoded, payload, binary }) =>
       this.receive(session, decoded, payload, binary),
     );
@@ -102,7 +101,7 @@ export class Commands {
       case 'append':
         return this.#append(session, frame, payload as Buffer, encoding);
       case 'signal':
-        return this.#signal(session, frame, payload as Buffer, encoding);
+        return this.signals.receive(session, frame, payload as Buffer, encoding);
       case 'token':
         return this.signIn.token(session, frame.id, frame.token);
       case 'report':
@@ -255,7 +254,7 @@ export class Commands {
     const { channel, rid, key, expect, trace } = frame;
     const identity = session.identity as Identity;
     const admit = (): NewRecord | Refusal => {
-      if (!this.#rate(session).takeRecord(this.#hub.env.monotonicMs())) {
+      if (!this.#appendRate.take(session, this.#hub.env.monotonicMs())) {
         this.#hub.figures.hit('appendsPerSecond');
         const message = `at most ${this.#host.appendsPerSecond} appends a second`;
         // What comes behind it is refused from now on, also where the answer has to wait for another process.
@@ -269,78 +268,6 @@ export class Commands {
     };
     this.#hub.appender(channel).submit({ channel, user: identity.user, rid }, admit, settle);
   }
-
-  // Signals
-
-  #signal(
-    session: Session,
-    frame: Extract<ClientFrame, { op: 'signal' }>,
-    payload: Buffer,
-    encoding: PayloadKind,
-  ): void {
-    const { channel } = frame;
-    const identity = session.identity as Identity;
-    const send = (refusal: Refusal | undefined): void => {
-      if (session.ended) return;
-      if (refusal === undefined && !this.#rate(session).takeSignal(this.#hub.env.monotonicMs())) {
-        this.#hub.figures.signalsDropped++;
-        this.#hub.figures.hit('signalsPerSecond');
-        return;
-      }
-      const signal = { channel, key: frame.key, to: frame.to, encoding, payload };
-      const refused = refusal ?? this.signal({ identity, instance: session.instance }, signal);
-      if (refused === undefined) return;
-      this.replies.error(
-        session,
-        undefined,
-        refused.message.includes(channel) ? refused : { ...refused, message: `${channel}: ${refused.message}` },
-        'signal',
-        channel,
-      );
-    };
-    const allowed = authorize(this.#hub.policy, identity, 'signal', channel);
-    if (allowed instanceof Promise) allowed.then(send).catch(() => send(UNDECIDED));
-    else send(allowed);
-  }
-
-  /** Checks and sends a signal that is permitted; the HTTP API shares it. */
-  signal(
-    from: { readonly identity: Identity; readonly instance: string },
-    signal: {
-      readonly channel: string;
-      readonly key?: string | undefined;
-      readonly to?: string | undefined;
-      readonly encoding: PayloadKind;
-      readonly payload: Buffer;
-    },
-  ): Refusal | undefined {
-    const rules = this.#hub.policy.rules(signal.channel) as NamespaceRules;
-    const admitted = admitPayload(this.#hub.policy, rules, signal, 'signal', limits.signalBytes);
-    if ('code' in admitted) {
-      if (admitted.code === 'too_large') this.#hub.figures.hit('signalBytes');
-      return admitted;
-    }
-    const { channel, key, to, encoding } = signal;
-    const { instance } = from;
-    const sent = { channel, user: from.identity.user, instance, key, to, encoding, payload: admitted.payload };
-    this.#hub.signal(sent);
-    this.#host.relaySignal(sent);
-    return undefined;
-  }
-
-  #rate(session: Session): Rate {
-    let rate = this.#rates.get(session);
-    if (rate === undefined) {
-      rate = new Rate(this.#host.appendsPerSecond, this.#host.signalsPerSecond);
-      this.#rates.set(session, rate);
-    }
-    return rate;
-  }
 }
 
 const SAY_HELLO: Refusal = { code: 'unauthenticated', message: 'say hello first' };
-const UNDECIDED: Refusal = {
-  code: 'internal',
-  message: 'the server could not decide; try again',
-  retryMs: timing.retryMs,
-};

@@ -1,7 +1,7 @@
 /** An append without a session: HTTP requests and the server's own records take the same gate as frames do. */
 import { TidewayError } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
-import { admitRecord, authorize, type AppendRequest, type Refusal } from './admission.ts';
+import { admitRecord, authorize, UNDECIDED, type AppendRequest, type Refusal } from './admission.ts';
 import type { Appended, NewRecord } from './appender.ts';
 import type { Hub } from './hub.ts';
 import { withRetry } from './replies.ts';
@@ -84,6 +84,6 @@ async function guarded(append: () => Promise<Appended>): Promise<Appended> {
   } catch (error) {
     if (error instanceof TidewayError)
       return { state: 'error', ...withRetry({ code: error.code, message: error.message }) };
-    return { state: 'error', ...withRetry({ code: 'internal', message: 'the server could not decide; try again' }) };
+    return { state: 'error', ...UNDECIDED };
   }
 }

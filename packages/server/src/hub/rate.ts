@@ -1,38 +1,26 @@
-/** A session's allowance for appends and signals: two token buckets that hold one second's worth. */
+/** What a session may do in a second: for each a bucket that holds one second's worth. */
+import type { Session } from './session.ts';
+
 export class Rate {
-  readonly #recordsPerSecond: number;
-  readonly #signalsPerSecond: number;
-  #records: number;
-  #signals: number;
-  #atMs: number | undefined;
+  readonly #perSecond: number;
+  readonly #buckets = new WeakMap<Session, { left: number; atMs: number }>();
 
-  constructor(recordsPerSecond: number, signalsPerSecond: number) {
-    this.#recordsPerSecond = recordsPerSecond;
-    this.#signalsPerSecond = signalsPerSecond;
-    this.#records = recordsPerSecond;
-    this.#signals = signalsPerSecond;
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond;
   }
 
-  /** Takes one append out of the allowance; false when there is none left. */
-  takeRecord(nowMs: number): boolean {
-    this.#fill(nowMs);
-    if (this.#records < 1) return false;
-    this.#records--;
+  /** Takes one out of the session's allowance; false when there is none left. */
+  take(session: Session, nowMs: number): boolean {
+    let bucket = this.#buckets.get(session);
+    if (bucket === undefined) {
+      bucket = { left: this.#perSecond, atMs: nowMs };
+      this.#buckets.set(session, bucket);
+    }
+    const seconds = (nowMs - bucket.atMs) / 1_000;
+    bucket.atMs = nowMs;
+    bucket.left = Math.min(this.#perSecond, bucket.left + seconds * this.#perSecond);
+    if (bucket.left < 1) return false;
+    bucket.left--;
     return true;
-  }
-
-  /** Takes one signal out of the allowance; false when there is none left. */
-  takeSignal(nowMs: number): boolean {
-    this.#fill(nowMs);
-    if (this.#signals < 1) return false;
-    this.#signals--;
-    return true;
-  }
-
-  #fill(nowMs: number): void {
-    const seconds = this.#atMs === undefined ? 0 : (nowMs - this.#atMs) / 1_000;
-    this.#atMs = nowMs;
-    this.#records = Math.min(this.#recordsPerSecond, this.#records + seconds * this.#recordsPerSecond);
-    this.#signals = Math.min(this.#signalsPerSecond, this.#signals + seconds * this.#signalsPerSecond);
   }
 }

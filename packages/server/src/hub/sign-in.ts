@@ -1,7 +1,7 @@
 /** A session's identity: `hello`, `token`, and the end of credentials (PROTOCOL.md HEL-1 to HEL-5). */
-import { TidewayError, timing, type ClientFrame, type Decoded, type HelloOk } from '@tideway/protocol';
+import { TidewayError, type ClientFrame, type Decoded, type HelloOk } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
-import { authorize, type Refusal } from './admission.ts';
+import { authorize, UNDECIDED, type Refusal } from './admission.ts';
 import type { Hub } from './hub.ts';
 import type { Replies } from './replies.ts';
 import type { Session } from './session.ts';
@@ -152,7 +152,7 @@ export class SignIn {
   async #recheck(session: Session, identity: Identity): Promise<void> {
     for (const channel of [...session.subscriptions.keys()]) {
       const refusal = await Promise.resolve(authorize(this.#hub.policy, identity, 'subscribe', channel)).catch(
-        internal,
+        () => UNDECIDED,
       );
       if (refusal === undefined || session.ended || !session.subscriptions.has(channel)) continue;
       this.#hub.unsubscribe(session, channel);
@@ -181,14 +181,10 @@ export class SignIn {
 }
 
 function refusalOf(error: unknown): Refusal {
-  if (!(error instanceof TidewayError)) return internal();
+  if (!(error instanceof TidewayError)) return UNDECIDED;
   return {
     code: error.code,
     message: error.message,
     ...(error.retryMs === undefined ? {} : { retryMs: error.retryMs }),
   };
-}
-
-function internal(): Refusal {
-  return { code: 'internal', message: 'the server could not decide; try again', retryMs: timing.retryMs };
 }

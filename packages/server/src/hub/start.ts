@@ -5,7 +5,7 @@
 import { TidewayError, type ItemError, type Subscribed, type SubscribeItem } from '@tideway/protocol';
 import type { Identity, Permission } from '../auth/identity.ts';
 import type { Page } from '../view/view.ts';
-import { authorize, type Refusal } from './admission.ts';
+import { authorize, UNDECIDED, type Refusal } from './admission.ts';
 import type { Hub } from './hub.ts';
 import { withRetry } from './replies.ts';
 import { findStart, type Start } from './resume.ts';
@@ -114,5 +114,5 @@ function firstRefusal(
 /** The view may say `behind` while its store is opened anew; anything else is a fault. */
 function itemErrorOf(error: unknown): ItemError {
   if (error instanceof TidewayError) return withRetry({ code: error.code, message: error.message });
-  return withRetry({ code: 'internal', message: 'the server could not decide; try again' });
+  return UNDECIDED;
 }

@@ -105,7 +105,7 @@ export function createHttpApi(parts: {
     const payload = await exchange.body(limits.signalBytes + limits.headerBytes);
     const from = { identity, instance: exchange.instance() };
     const signal = { channel, key, to, encoding: exchange.hasBytes ? 'bytes' : 'json', payload } as const;
-    const refused = commands.signal(from, signal);
+    const refused = commands.signals.send(from, signal);
     if (refused === undefined) exchange.json(202, {});
     else exchange.fail(withRetry(refused));
   }
