@@ -141,9 +141,13 @@ export class ChannelHistory {
     if (!this.isOver(cursor)) this.note(cursor, { id, acknowledged: true });
   }
 
-  /** A reader went past the place, and no record is known there. */
+  /** A reader went past the place, or has another record there, and this one is not known. */
   #isPassed(cursor: string): boolean {
     if (this.has(cursor)) return false;
+    const at = lowerBound(this.entries, cursor);
+    const position = positionOf(cursor);
+    const isAt = (entry: Entry | undefined): boolean => entry !== undefined && positionOf(entry.cursor) === position;
+    if (isAt(this.entries[at - 1]) || isAt(this.entries[at])) return true;
     const sameLife = (reader: ReaderHistory): boolean => epochOf(reader.place ?? '') === epochOf(cursor);
     return [...this.readers.values()].some((reader) => sameLife(reader) && reader.covers(cursor));
   }

@@ -33,6 +33,18 @@ test('a record of the new history that is acknowledged before anybody was told o
   assert.deepEqual(check([...rewound, told, ...after]).violations, []);
 });
 
+test('neither is one in the place of the newest record', () => {
+  const instead = [
+    ...rewound.slice(0, -2),
+    ...appended('r4', at(3, 'bbbb')),
+    told,
+    read('r1', at(1, 'aaaa'), at(0, '')),
+    read('r2', at(2, 'aaaa'), at(1, 'aaaa')),
+    read('r4', at(3, 'bbbb'), at(2, 'aaaa')),
+  ];
+  assert.deepEqual(check(instead).violations, []);
+});
+
 test('it must be given to readers of the new history like any other', () => {
   const verdict = check([
     ...rewound,
