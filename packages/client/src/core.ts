@@ -151,6 +151,7 @@ export class Core {
   readonly #onChange = (): void => {
     const state = this.#judge();
     if (state === this.#state) return;
+    if (this.#state === 'stale') this.outbox.onLogUp();
     this.#state = state;
     for (const listener of this.listeners) listener.onState(state);
   };

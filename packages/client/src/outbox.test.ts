@@ -72,6 +72,37 @@ test('one channel that cannot go on does not hold up another', async () => {
   client.close();
 });
 
+test('when the log is up again, appends it refused go out at once; others wait as long as they were told (CLI-4)', async () => {
+  for (const transport of ['websocket', 'sse'] as const) {
+    const scene = createScene();
+    const { world, server, connect } = scene;
+    const tell = (state: 'down' | 'up') => {
+      for (const session of server.sessions) session.send({ op: 'log', state });
+    };
+    const client = connect({ transport });
+    void client.channel('read:1').read({ onGap: 'throw' }).next();
+    await world.until(() => client.state === 'live', 'live');
+    server.faults.append = ({ channel }) =>
+      channel === 'busy:1' ? { code: 'rate_limited', retryMs: 600_000 } : { code: 'not_durable', retryMs: 30_000 };
+    tell('down');
+    const receipt = client.channel('chat:1').append('x');
+    const limited = client.channel('busy:1').append('x');
+    await world.pass(300_000);
+    assert.deepEqual([client.state, receipt.state, limited.state], ['stale', 'waiting', 'waiting']);
+    const sent = server.frames('append').length;
+    tell('up');
+    await world.pass(500);
+    // Still refused: the next pause is a first one.
+    assert.equal(server.frames('append').length, sent + 1);
+    tell('down');
+    delete server.faults.append;
+    tell('up');
+    await world.until(() => receipt.state === 'stored', 'stored', 500);
+    assert.equal(limited.state, 'waiting');
+    client.close();
+  }
+});
+
 test('an answer of unconfirmed is repeated with the same rid, and stored once (APP-1)', async () => {
   const scene = createScene();
   let unsure = true;

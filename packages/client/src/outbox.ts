@@ -2,7 +2,7 @@
  * The appends that have no answer yet: kept in order, sent in order, sent again with the same rid on every new link and
  * after every retryable error, until each has exactly one outcome (APP-1 to APP-4: go-back-N per channel).
  */
-import { type HelloOk, TidewayError } from '@tideway/protocol';
+import { type Code, type HelloOk, TidewayError } from '@tideway/protocol';
 import type { Answer } from './answer.ts';
 import type { Connection } from './connection.ts';
 import { ageMs, type Env, type Stamp, stampNow } from './env.ts';
@@ -35,13 +35,13 @@ interface Held {
 
 /** The entries of one channel, oldest first; the first `sent` of them are on their way. */
 interface Lane {
-  readonly channel: string;
   readonly held: Held[];
   sent: number;
-  /** The server refuses all until one says that it begins again (APP-3). */
-  isBroken: boolean;
+  /** Why the server refuses all until one says that it begins again (APP-3). */
+  broken?: Code | undefined;
   failures: number;
-  cancelRetry: (() => void) | undefined;
+  /** Only while it is broken. */
+  cancelRetry?: (() => void) | undefined;
 }
 
 export interface OutboxOwner {
@@ -125,8 +125,16 @@ export class Outbox {
     for (const lane of this.#lanes.values()) {
       lane.cancelRetry?.();
       lane.cancelRetry = undefined;
-      lane.isBroken = false;
+      lane.broken = undefined;
       this.#goBack(lane);
+    }
+  }
+
+  /** What waits because of the log need not wait any longer, and its next pause is a first one (CLI-4). */
+  onLogUp(): void {
+    for (const lane of this.#lanes.values()) {
+      lane.failures = 0;
+      if (lane.broken === 'not_durable' || lane.broken === 'unconfirmed') this.#pause(lane, 0);
     }
   }
 
@@ -137,7 +145,7 @@ export class Outbox {
       const held = lane.held[0];
       if (held?.sentSince !== undefined && (oldest === undefined || held.order < oldest.order)) oldest = held;
     }
-    if (oldest !== undefined) this.#fail(oldest, error);
+    if (oldest) this.#fail(oldest, error);
   }
 
   /** Nobody waits here any more for what this owner appended; who shares the connection goes on sending it. */
@@ -157,8 +165,8 @@ export class Outbox {
     const order = isFirst ? this.#firstOrders++ : this.#orders++;
     const held: Held = { entry, receipt, order, keep: 'ready', sentSince, sending: 0 };
     let lane = this.#lanes.get(entry.channel);
-    if (lane === undefined) {
-      lane = { channel: entry.channel, held: [], sent: 0, isBroken: false, failures: 0, cancelRetry: undefined };
+    if (!lane) {
+      lane = { held: [], sent: 0, failures: 0 };
       this.#lanes.set(entry.channel, lane);
     }
     const index = isFirst ? lane.held.findIndex((other) => other.order >= 0) : -1;
@@ -181,14 +189,11 @@ export class Outbox {
       held.sentSince = stampNow(this.#env);
       held.entry = { ...held.entry, sentMs: held.sentSince.wallMs };
     }
-    const onKept = () => {
+    const bare = entries.map((held) => held.entry);
+    this.#keeper?.keep(bare, () => {
       for (const held of entries) held.keep = isSending ? 'ready' : 'kept';
       this.#pumpLane(lane);
-    };
-    this.#keeper?.keep(
-      entries.map((held) => held.entry),
-      onKept,
-    );
+    });
   }
 
   #pump(): void {
@@ -204,16 +209,12 @@ export class Outbox {
       if (this.#sentRecords >= SENT_RECORDS_MAX || this.#sentBytes >= SENT_BYTES_MAX) return;
       if (held.keep === 'kept') {
         const next = lane.held.slice(lane.sent, lane.sent + SENT_RECORDS_MAX);
-        this.#keep(
-          lane,
-          next.filter((other) => other.keep === 'kept'),
-          true,
-        );
-        return;
+        const kept = next.filter((other) => other.keep === 'kept');
+        return this.#keep(lane, kept, true);
       }
       const error = this.#objection(held, hello);
-      if (error === undefined) this.#send(lane, held);
-      else this.#fail(held, error);
+      if (error) this.#fail(held, error);
+      else this.#send(lane, held);
     }
   }
 
@@ -236,9 +237,9 @@ export class Outbox {
 
   #send(lane: Lane, held: Held): void {
     const sending = ++this.#sendings;
-    const restart = lane.isBroken ? { restart: true } : {};
     const { payload, user: _user, sentMs: _sentMs, ...append } = held.entry;
-    lane.isBroken = false;
+    const restart = lane.broken && { restart: true };
+    lane.broken = undefined;
     lane.sent++;
     this.#sentRecords++;
     this.#sentBytes += payload.length;
@@ -259,21 +260,22 @@ export class Outbox {
       lane.failures = 0;
       this.#settle(held);
       held.receipt.store({ cursor: answer.cursor ?? '', duplicate: answer.duplicate === true });
-      this.#pump();
+    } else if (held.sending !== sending) {
+      // Of an earlier sending only success counts: the later one gets its own answer.
       return;
+    } else if (answer.retryMs === undefined) this.#fail(held, errorOf(answer));
+    else {
+      this.#goBack(lane);
+      lane.broken = answer.code;
+      lane.failures++;
+      this.#pause(lane, answer.retryMs);
     }
-    // Of an earlier sending only success counts: the later one gets its own answer.
-    if (held.sending !== sending) return;
-    if (answer.retryMs === undefined) {
-      this.#fail(held, errorOf(answer));
-      this.#pump();
-      return;
-    }
-    const retryMs = answer.retryMs;
-    this.#goBack(lane);
-    lane.isBroken = true;
-    lane.failures++;
-    lane.cancelRetry = this.#env.setTimer(retryMs + backoffMs(this.#env, lane.failures), () => {
+    this.#pump();
+  }
+
+  #pause(lane: Lane, atLeastMs: number): void {
+    lane.cancelRetry?.();
+    lane.cancelRetry = this.#env.setTimer(atLeastMs + backoffMs(this.#env, lane.failures), () => {
       lane.cancelRetry = undefined;
       this.#pumpLane(lane);
     });
@@ -281,7 +283,7 @@ export class Outbox {
 
   /** Nothing of this channel is on its way any more. */
   #goBack(lane: Lane): void {
-    for (const held of lane.held.slice(0, lane.sent)) {
+    for (const held of lane.held) {
       this.#landed(held);
       held.receipt.state = 'waiting';
     }
@@ -304,16 +306,16 @@ export class Outbox {
   /** Takes an entry out that has its outcome. */
   #settle(held: Held): void {
     const { channel, payload, rid } = held.entry;
-    const lane = this.#lanes.get(channel);
-    const index = lane?.held.indexOf(held) ?? -1;
-    if (lane === undefined || index < 0) return;
+    // Its lane has it until now.
+    const lane = this.#lanes.get(channel) as Lane;
+    const index = lane.held.indexOf(held);
     this.#landed(held);
     lane.held.splice(index, 1);
     if (index < lane.sent) lane.sent--;
     this.#count--;
     this.#bytes -= payload.length;
     this.#keeper?.drop(rid);
-    if (lane.held.length === 0 && !lane.isBroken && lane.cancelRetry === undefined) this.#lanes.delete(channel);
+    if (lane.held.length === 0 && !lane.broken) this.#lanes.delete(channel);
     this.#owner.onChange();
   }
 }

@@ -93,6 +93,28 @@ test('after a retryable failure the batches go back to it, in order (APP-3, HTTP
   client.close();
 });
 
+test('a log that comes up between two streams, or after the last one, is no longer taken for down (CLS-1)', async () => {
+  const { world, server, connect } = createScene();
+  const client = connect({ transport: 'sse' });
+  const first = client.channel('chat:1').read({ onGap: 'throw' });
+  void first.next();
+  await world.until(() => client.state === 'live', 'live');
+  const down = (): void => {
+    for (const session of server.sessions) session.send({ op: 'log', state: 'down' });
+  };
+  down();
+  await world.until(() => client.state === 'stale', 'stale');
+  const second = client.channel('chat:2').read({ onGap: 'throw' });
+  void second.next();
+  await world.until(() => client.state === 'live', 'live on another stream');
+  down();
+  await world.until(() => client.state === 'stale', 'stale again');
+  await first.return?.();
+  await second.return?.();
+  await world.until(() => client.state === 'live', 'live without a stream');
+  client.close();
+});
+
 test('a cut in the middle of a batch stores nothing twice', async () => {
   const { world, server, network, connect } = createScene();
   const client = connect({ transport: 'sse' });

@@ -151,7 +151,7 @@ export class SseLink implements Link {
     this.#stream = new AbortController();
     this.#isReady = false;
     const wanted = new Map([...this.#places, ...this.#asks.flatMap((ask) => [...ask.from])]);
-    if (wanted.size === 0) this.#emit({ op: 'ping' });
+    if (wanted.size === 0) this.#emit(LOG_UP);
     else if (!this.#isClosed) void this.#follow(wanted, this.#stream.signal);
   }
 
@@ -224,7 +224,7 @@ export class SseLink implements Link {
         return;
       }
     }
-    this.#emit({ op: 'ping' });
+    this.#emit(LOG_UP);
     for (const { id, channels: names } of asks) {
       this.#emit({ op: 'ok', id, channels: names.map((name) => answers.get(name) ?? GONE) });
     }
@@ -285,4 +285,6 @@ export class SseLink implements Link {
   }
 }
 
+/** What holds until a stream says otherwise, which each says for itself (CLS-1). */
+const LOG_UP: ServerFrame = { op: 'log', state: 'up' };
 const GONE: ItemError = { code: 'internal', message: 'the server left a channel out of its answer' };
