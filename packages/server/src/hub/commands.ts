@@ -22,7 +22,7 @@ import { Replies, type Refer } from './replies.ts';
 import type { Session } from './session.ts';
 import { SignalSender, type SignalHost } from './signal-sender.ts';
 import { SignIn, type SignInHost } from './sign-in.ts';
-import { answerSubscribe, tooMany, type Outcome } from './start.ts';
+import { answerSubscribe, isOutlived, tooMany, type Outcome } from './start.ts';
 
 export interface CommandHost extends SignInHost, SignalHost {
   readonly refer: Refer;
@@ -148,24 +148,17 @@ export class Commands {
   // Subscriptions
 
   #subscribe(session: Session, id: number, single: boolean, items: readonly SubscribeItem[]): void {
-    const results: (Subscribed | ItemError)[] = [];
-    const starts: (() => void)[] = [];
-    const answered = (index: number, item: SubscribeItem, outcome: Outcome, done: () => void): void => {
-      const { channel } = item;
-      results[index] = 'answer' in outcome ? outcome.answer : single ? outcome : { ...outcome, channel };
-      starts.push(() => {
-        if ('answer' in outcome && !session.ended)
-          this.#hub.subscribe(session, channel, outcome.deliverFrom, outcome.page);
-        this.#leaveLane(session, item.channel, done);
-      });
-      if (starts.length < items.length) return;
-      // The answer goes out before the first record of any of them.
-      const first = results[0] as Subscribed | ItemError;
-      if (!session.ended) {
-        if (single && 'code' in first) this.replies.error(session, id, first, 'subscribe', item.channel);
-        else this.replies.ok(session, id, single ? { ...first } : { channels: results });
-      }
-      for (const start of starts) start();
+    const outcomes: Outcome[] = [];
+    const searches: (() => void)[] = [];
+    const leaves: (() => void)[] = [];
+    let toFind = items.length;
+    const found = (index: number, outcome: Outcome): void => {
+      outcomes[index] = outcome;
+      if (--toFind > 0) return;
+      const again = session.ended ? [] : searches.filter((_, n) => isOutlived(this.#hub, outcomes[n] as Outcome));
+      toFind = again.length;
+      if (toFind === 0) this.#begin(session, { id, single, items, outcomes, leaves });
+      for (const search of again) search();
     };
     let room = this.subscriptionsMax - session.subscriptions.size;
     items.forEach((item, index) => {
@@ -173,12 +166,44 @@ export class Commands {
         lane.exclusive((done) => {
           // One that is there already is replaced and takes no room.
           const hasRoom = session.subscriptions.has(item.channel) || room-- > 0;
-          const result = this.#startOf(session, item, { hasRoom, isOnly: items.length === 1 });
-          if (result instanceof Promise) void result.then((later) => answered(index, item, later, done));
-          else answered(index, item, result, done);
+          leaves[index] = () => this.#leaveLane(session, item.channel, done);
+          searches[index] = () => {
+            const result = this.#startOf(session, item, { hasRoom, isOnly: items.length === 1 });
+            if (result instanceof Promise) void result.then((later) => found(index, later));
+            else found(index, result);
+          };
+          searches[index]();
         }),
       );
     });
+  }
+
+  /** The answer goes out before the first record of any of them. */
+  #begin(
+    session: Session,
+    asked: {
+      readonly id: number;
+      readonly single: boolean;
+      readonly items: readonly SubscribeItem[];
+      readonly outcomes: readonly Outcome[];
+      readonly leaves: readonly (() => void)[];
+    },
+  ): void {
+    const { id, single, items, outcomes, leaves } = asked;
+    const results = outcomes.map((outcome, index): Subscribed | ItemError => {
+      if ('answer' in outcome) return outcome.answer;
+      return single ? outcome : { ...outcome, channel: (items[index] as SubscribeItem).channel };
+    });
+    const first = results[0] as Subscribed | ItemError;
+    if (!session.ended) {
+      if (single && 'code' in first) this.replies.error(session, id, first, 'subscribe', items[0]?.channel);
+      else this.replies.ok(session, id, single ? { ...first } : { channels: results });
+    }
+    for (const [index, outcome] of outcomes.entries()) {
+      if ('answer' in outcome && !session.ended)
+        this.#hub.subscribe(session, outcome.answer.channel, outcome.deliverFrom, outcome.page);
+      leaves[index]?.();
+    }
   }
 
   /** How many subscriptions a session may have. */

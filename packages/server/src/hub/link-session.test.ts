@@ -132,10 +132,12 @@ test('a gap comes through, and behind it everything from its place on', async ()
   const cursors = await world.appendMany('chat:1', 10);
   await waitFor('the records', () => listener.records.length === 10);
   const { floor } = world.view.state('chat:1');
+  const life = linked.view.life('chat:1');
   // As the view tells its followers when it was made anew from another history.
   world.hub.liveChannel('chat:1')?.onGap({ cursor: floor, reason: 'diverged' });
   await waitFor('the gap', () => listener.heard.includes(`gap diverged ${floor}`));
   await linked.view.ready('chat:1');
+  assert.notEqual(linked.view.life('chat:1'), life, 'a place found before is looked for again');
   assert.equal(linked.view.state('chat:1').place, cursors.at(-1));
   assert.deepEqual(
     listener.records.slice(10).map(({ cursor }) => cursor),

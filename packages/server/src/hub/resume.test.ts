@@ -50,6 +50,7 @@ function viewOf(known: Known): View {
     },
     follow: () => () => {},
     ready: () => undefined,
+    life: () => undefined,
     ridWindowMs: () => 0,
     toFill: 0,
     reach: () => Promise.resolve(known.reaches ?? false),

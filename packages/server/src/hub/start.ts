@@ -15,6 +15,8 @@ import type { Ring } from './ring.ts';
 export interface Started {
   readonly answer: Subscribed;
   readonly deliverFrom: string;
+  /** Of the view, when the place began to be looked for. */
+  readonly life: object | undefined;
   /** What lies there, where it was read already: for `hub.subscribe`, at once. */
   readonly page?: Page;
 }
@@ -25,6 +27,13 @@ export type Outcome = Started | ItemError;
 /** What is beyond the subscriptions of a session (SUB-4), also of one that is a stream. */
 export function tooMany(max: number): ItemError {
   return { code: 'limit_exceeded', message: `a session has at most ${max} subscriptions` };
+}
+
+/** True where the log was found to be another one since: the place may be one of what is gone, and is looked for again. */
+export function isOutlived(hub: Hub, outcome: Outcome): boolean {
+  if ('code' in outcome) return false;
+  const { channel } = outcome.answer;
+  return hub.view(channel).life(channel) !== outcome.life;
 }
 
 /**
@@ -60,6 +69,7 @@ function begin(hub: Hub, item: SubscribeItem, isOnly: boolean): Outcome | Promis
 
 function beginReady(hub: Hub, item: SubscribeItem, isOnly: boolean): Outcome | Promise<Outcome> {
   const { channel } = item;
+  const life = hub.view(channel).life(channel);
   let start: Start | Promise<Start>;
   try {
     const ring = (): Ring | undefined => hub.liveChannel(channel)?.ring;
@@ -70,11 +80,15 @@ function beginReady(hub: Hub, item: SubscribeItem, isOnly: boolean): Outcome | P
     return itemErrorOf(error);
   }
   return start instanceof Promise
-    ? start.then((found) => answer(hub, channel, found)).catch(itemErrorOf)
-    : answer(hub, channel, start);
+    ? start.then((found) => answer(hub, { channel, life }, found)).catch(itemErrorOf)
+    : answer(hub, { channel, life }, start);
 }
 
-function answer(hub: Hub, channel: string, start: Start): Outcome {
+function answer(
+  hub: Hub,
+  { channel, life }: { readonly channel: string; readonly life: object | undefined },
+  start: Start,
+): Outcome {
   if (!start.ok) {
     return {
       code: start.code,
@@ -91,7 +105,7 @@ function answer(hub: Hub, channel: string, start: Start): Outcome {
     ...(start.resumed === undefined ? {} : { resumed: start.resumed }),
     ...(start.reason === undefined ? {} : { reason: start.reason }),
   };
-  return { answer: answered, deliverFrom: start.deliverFrom, ...(start.page && { page: start.page }) };
+  return { answer: answered, deliverFrom: start.deliverFrom, life, ...(start.page && { page: start.page }) };
 }
 
 /** The first refusal among several permissions; `undefined` is yes to all. */

@@ -21,7 +21,7 @@ import type { Codec, Connection } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
 import { withRetry } from '../hub/replies.ts';
 import type { Session } from '../hub/session.ts';
-import { answerSubscribe, tooMany, type Outcome } from '../hub/start.ts';
+import { answerSubscribe, isOutlived, tooMany, type Outcome } from '../hub/start.ts';
 import {
   backlogBytes,
   endConnectionBehind,
@@ -142,9 +142,16 @@ export function createEventStreams(parts: {
     const isOnly = asked.items.length === 1;
     const max = commands.subscriptionsMax;
     if (asked.items.length > max) hub.figures.hit('subscriptions');
-    const outcomes = await Promise.all(
-      asked.items.map(async (item, n) => (n < max ? await answerSubscribe(hub, identity, item, isOnly) : tooMany(max))),
-    );
+    const find = async (item: SubscribeItem, n: number): Promise<Outcome> =>
+      n < max ? await answerSubscribe(hub, identity, item, isOnly) : tooMany(max);
+    let outcomes = await Promise.all(asked.items.map(find));
+    while (outcomes.some((outcome) => isOutlived(hub, outcome))) {
+      outcomes = await Promise.all(
+        outcomes.map(async (outcome, n) =>
+          isOutlived(hub, outcome) ? await find(asked.items[n] as SubscribeItem, n) : outcome,
+        ),
+      );
+    }
     const refusals = outcomes.filter((outcome) => 'code' in outcome).map(withRetry);
     const retryable = asked.isGet ? refusals.find((refusal) => refusal.retryMs !== undefined) : undefined;
     const refusal = retryable ?? (refusals.length === outcomes.length ? refusals[0] : undefined);

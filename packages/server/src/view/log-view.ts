@@ -78,6 +78,10 @@ class OnePartitionView implements LogView {
     return undefined;
   }
 
+  life(_channel: string): object {
+    return this.#lives.now;
+  }
+
   state(channel: string): ChannelState {
     const life = this.#lives.now;
     if (!this.#lives.isServing && !life.channels.has(channel)) throw awayError();

@@ -55,6 +55,10 @@ class PartitionedView implements LogView {
     return undefined;
   }
 
+  life(channel: string): object | undefined {
+    return this.#of(channel).life(channel);
+  }
+
   state(channel: string): ChannelState {
     return this.#of(channel).state(channel);
   }

@@ -145,6 +145,11 @@ export interface View {
    */
   ready(channel: string): Promise<void> | undefined;
   /**
+   * Stands for what the view holds of the channel: another object once that may not continue what was held before. Whoever
+   * does not follow the channel yet can rely on a place that was found only while this is the same.
+   */
+  life(channel: string): object | undefined;
+  /**
    * The channel now, synchronously; every record already acknowledged is in it. Throws a `TidewayError` `behind` with
    * `retryMs` while the view's store is opened anew and memory does not know the channel.
    */

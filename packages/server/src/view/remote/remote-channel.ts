@@ -12,6 +12,8 @@ export class RemoteChannel {
   usedMs = 0;
   /** False until the other end has answered, and while it is asked again: what comes meanwhile is not for it. */
   isFollowed = false;
+  /** Another one wherever what comes may not continue what came. */
+  life: object = {};
   #state: Omit<LinkState, 'place'> | undefined;
   /** Everything up to here has come. */
   #place = '';
@@ -51,6 +53,7 @@ export class RemoteChannel {
   /** Followed from a place on. */
   begin({ place, ...told }: LinkState): void {
     this.isFollowed = true;
+    this.life = {};
     this.#place = place;
     this.#state = told;
     this.#settle();
@@ -83,6 +86,7 @@ export class RemoteChannel {
 
   /** What does not continue what came: goes on behind `cursor`. */
   moved(cursor: string): void {
+    this.life = {};
     this.#place = cursor;
     this.#settle();
   }

@@ -209,6 +209,10 @@ export class RemoteView implements View {
 
   // Reads
 
+  life(name: string): object | undefined {
+    return this.#channels.get(name)?.life;
+  }
+
   state(name: string): ChannelState {
     const state = this.#channels.get(name)?.state;
     if (state === undefined) throw silentError();
