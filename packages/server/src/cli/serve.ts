@@ -1,6 +1,4 @@
 /** `tideway serve`: a server as its configuration says. */
-import { isObject } from '../ops/config-objects.ts';
-import { workerNumber } from '../server/workers/worker.ts';
 import { version } from '../version.ts';
 import { defineCommand } from './command.ts';
 import { usageError } from './exit-codes.ts';
@@ -29,17 +27,17 @@ export const command = defineCommand({
         'tideway dev',
       );
     }
-    const hasNone = !isObject(options.namespaces) || Object.keys(options.namespaces).length === 0;
-    if (hasNone && workerNumber(io.environment) === undefined) {
-      const where = file ?? 'tideway.config.ts';
-      say(io, `warning: there are no namespaces, so every channel is refused; say in ${where} who may do what:`);
-      say(io, `         export default { namespaces: { chat: { subscribe: 'user', append: 'user' } } };`);
-    }
     return runServer({
       io,
       options,
       isJson: flags.json,
-      greet: ({ url, readyMs }) => say(io, `tideway ${version} serves on ${url} (ready in ${readyMs} ms)`),
+      greet({ url, readyMs }) {
+        say(io, `tideway ${version} serves on ${url} (ready in ${readyMs} ms)`);
+        if (Object.keys(options.namespaces ?? {}).length > 0) return;
+        const where = file ?? 'tideway.config.ts';
+        say(io, `warning: there are no namespaces, so every channel is refused; say in ${where} who may do what:`);
+        say(io, `         export default { namespaces: { chat: { subscribe: 'user', append: 'user' } } };`);
+      },
     });
   },
 });

@@ -145,6 +145,15 @@ describe('serve', () => {
     assert.equal((await append(url, 'chat:1', 1)).status, 404);
   });
 
+  test('says of a mistyped key that there is none, and nothing of the namespaces that are missing for it', async (t) => {
+    const folder = await folderWith(t, `export default { namspaces: { chat: { append: 'anyone' } } };`);
+    const process = new CliProcess(t, ['serve', '--port', '0', '--data', join(folder, 'data')], { folder, stdin: '' });
+    const { exitCode, stderr } = await process.finished();
+    assert.equal(exitCode, exitCodes.usage);
+    assert.match(stderr, /namspaces/);
+    assert.doesNotMatch(stderr, /there are no namespaces/);
+  });
+
   test('reads its configuration file, and what a variable and a flag say after it', async (t) => {
     const folder = await folderWith(
       t,
