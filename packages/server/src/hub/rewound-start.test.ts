@@ -2,21 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodePositionNumber } from '@tideway/protocol';
-import type { TailRecord } from '../log/log.ts';
-import { recordTag } from '../log/record.ts';
-import { GivenLog } from '../view/testing/given-log.ts';
+import { GivenLog, givenRecords } from '../view/testing/given-log.ts';
 import { World } from './testing/hub-world.ts';
 
 const EPOCH = 'abcdef';
-
-/** A record for each channel named, from a position on. */
-function records(from: number, channels: readonly string[], text: string): TailRecord[] {
-  return channels.map((channel, i) => {
-    const payload = Buffer.from(JSON.stringify(text));
-    const record = { channel, kind: 'data', encoding: 'json', payload, time: 1_700_000_000_000 + i } as const;
-    return { position: encodePositionNumber(from + i), tag: recordTag(record), record };
-  });
-}
+/** Of what takes the place of what was there. */
+const SECOND = { payload: Buffer.from('"second"') };
 
 test('who is given a place in a history that ends before all places are found is told (SUB-6, GAP-1)', async (t) => {
   const looking = Promise.withResolvers<void>();
@@ -37,7 +28,7 @@ test('who is given a place in a history that ends before all places are found is
   t.after(() => world.close());
   const live = await world.session();
   await live.ask({ op: 'subscribe', channel: 'a:1' });
-  const first = records(1, ['a:2', 'a:2', 'a:1', 'a:1', 'a:1'], 'first');
+  const first = givenRecords(1, ['a:2', 'a:2', 'a:1', 'a:1', 'a:1']);
   log.give(first);
   await live.recordsOf('a:1', 3);
   const placeOf = (n: number): string => `${EPOCH}.${first[n]?.position}.${first[n]?.tag}`;
@@ -50,7 +41,7 @@ test('who is given a place in a history that ends before all places are found is
     ],
   });
   await looking.promise;
-  log.rewind(encodePositionNumber(2), records(3, ['a:1', 'a:1', 'a:1'], 'second'));
+  log.rewind(encodePositionNumber(2), givenRecords(3, ['a:1', 'a:1', 'a:1'], SECOND));
   await live.until('the gap', () => live.received.find(({ frame }) => frame.op === 'gap'));
   goOn.resolve();
   const { channels } = await asked;

@@ -159,7 +159,7 @@ export interface Reading {
 
 /** `GET /v1/records` */
 export async function getRecords(reading: Reading, exchange: Exchange, identity: Identity): Promise<void> {
-  const { hub, longReads } = reading;
+  const { hub } = reading;
   const channel = exchange.query.one('channel');
   const refusal = await authorize(hub.policy, identity, 'history', channel);
   if (refusal !== undefined) return exchange.fail(refusal);
@@ -193,14 +193,29 @@ export async function getRecords(reading: Reading, exchange: Exchange, identity:
     const page = await readPage(reading, exchange, channel, { before: start.place, limit, bytes });
     return sendPage(hub, exchange, channel, page, { emptyAt: start.place, isBound: true });
   }
+  await sendPageAfter(reading, exchange, { channel, after, limit, waitSeconds });
+}
+
+async function sendPageAfter(
+  reading: Reading,
+  exchange: Exchange,
+  asked: { readonly channel: string; readonly after: string; readonly limit: number; readonly waitSeconds: number },
+): Promise<void> {
+  const { hub, longReads } = reading;
+  const { channel, after, limit, waitSeconds } = asked;
+  const view = hub.view(channel);
+  const life = view.life(channel);
   const start = await findStart({ view, channel, turns: hub.starts }, after);
   if (!start.ok) return exchange.fail(start);
   let gap = start.resumed === false ? { reason: start.reason as GapReason, cursor: start.place } : undefined;
-  let page = await readPage(reading, exchange, channel, { after: start.deliverFrom, limit, bytes });
+  const request = { after: start.deliverFrom, limit, bytes: limits.pageBytes };
+  let page = await readPage(reading, exchange, channel, request);
   if (page.records.length === 0 && waitSeconds > 0 && gap === undefined && !page.trimmed) {
     const moved = await longReads.wait(exchange.response, channel, start.deliverFrom, waitSeconds * 1_000);
-    if (moved) page = await readPage(reading, exchange, channel, { after: start.deliverFrom, limit, bytes });
+    if (moved) page = await readPage(reading, exchange, channel, request);
   }
+  // What came behind a place of another history does not continue it.
+  if (page.records.length > 0 && view.life(channel) !== life) return await sendPageAfter(reading, exchange, asked);
   if (page.trimmed) gap = { reason: 'trimmed', cursor: view.state(channel).floor };
   sendPage(hub, exchange, channel, page, {
     emptyAt: gap?.cursor ?? start.place,

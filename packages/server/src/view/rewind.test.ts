@@ -6,14 +6,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { encodePositionNumber } from '@tideway/protocol';
-import type { PhysicalRecord, TailRecord } from '../log/log.ts';
+import type { TailRecord } from '../log/log.ts';
 import { recordTag } from '../log/record.ts';
 import { checkView } from './check.ts';
 import { positionNumber, positionOf } from './packed-place.ts';
 import { MemoryStore } from './store-memory.ts';
 import { FaultyStore } from './testing/faulty-store.ts';
 import { CHANNELS, EPOCH, foreignLog, partitionOf } from './testing/foreign-records.ts';
-import { GivenLog } from './testing/given-log.ts';
+import { GivenLog, givenRecords } from './testing/given-log.ts';
 import type { ChannelState } from './view.ts';
 import { instantEnv, Listener, Rig, waitFor } from './testing/view-rig.ts';
 
@@ -21,21 +21,6 @@ const RUNS = Number(process.env['TIDEWAY_SEEDS'] ?? 60);
 
 function place(number: number): string {
   return encodePositionNumber(number);
-}
-
-/** A record for each channel named, from a position on. */
-function records(from: number, channels: readonly string[], more: Partial<PhysicalRecord> = {}): TailRecord[] {
-  return channels.map((channel, i): TailRecord => {
-    const record: PhysicalRecord = {
-      channel,
-      kind: 'data',
-      encoding: 'json',
-      payload: Buffer.from(`${from + i}`),
-      time: 1_700_000_000_000 + from + i,
-      ...more,
-    };
-    return { position: place(from + i), tag: recordTag(record), record };
-  });
 }
 
 function repeat(channels: readonly string[], times: number): string[] {
@@ -55,12 +40,12 @@ async function caughtUp(rig: Rig, log: GivenLog): Promise<void> {
 test('a rewound log: only the followers of what was lost are told, and what is older than the log stays', async () => {
   const log = new GivenLog({ epoch: EPOCH, window: 1_000 });
   const rig = await Rig.open(new MemoryStore(), { log, constants: log.constants, env: instantEnv() });
-  log.give(records(1, repeat(['chat:lost', 'chat:grown', 'chat:same', 'chat:open'], 99)));
-  log.give(records(397, ['chat:lost', 'chat:grown', 'chat:emptied', 'chat:shut']));
+  log.give(givenRecords(1, repeat(['chat:lost', 'chat:grown', 'chat:same', 'chat:open'], 99)));
+  log.give(givenRecords(397, ['chat:lost', 'chat:grown', 'chat:emptied', 'chat:shut']));
   // 401 and 402 are common, what comes then is lost.
-  log.give(records(401, ['chat:lost', 'chat:grown', 'chat:lost', 'chat:new', 'chat:lost']));
-  log.give(records(406, ['chat:open', 'chat:shut'], { kind: 'close', payload: Buffer.alloc(0) }));
-  log.give(records(408, ['chat:emptied'], { kind: 'trim', payload: Buffer.alloc(0) }));
+  log.give(givenRecords(401, ['chat:lost', 'chat:grown', 'chat:lost', 'chat:new', 'chat:lost']));
+  log.give(givenRecords(406, ['chat:open', 'chat:shut'], { kind: 'close', payload: Buffer.alloc(0) }));
+  log.give(givenRecords(408, ['chat:emptied'], { kind: 'trim', payload: Buffer.alloc(0) }));
   await caughtUp(rig, log);
   await rig.view.flush();
   log.trim(place(350));
@@ -69,7 +54,10 @@ test('a rewound log: only the followers of what was lost are told, and what is o
   for (const [channel, listener] of listeners) rig.view.follow(channel, listener);
   const heard = (channel: string): readonly string[] => listeners.get(channel)?.heard ?? [];
 
-  log.rewind(place(402), records(403, ['chat:grown', 'chat:grown', 'chat:open', 'chat:emptied'], { user: 'another' }));
+  log.rewind(
+    place(402),
+    givenRecords(403, ['chat:grown', 'chat:grown', 'chat:open', 'chat:emptied'], { user: 'another' }),
+  );
   await waitFor('the view', () => rig.troubles.some(({ event }) => event === 'view_rebuilt'));
   await caughtUp(rig, log);
   assert.deepEqual(
@@ -103,7 +91,7 @@ test('a rewound log: only the followers of what was lost are told, and what is o
 
   // Once more, and not as far.
   for (const listener of listeners.values()) listener.heard.length = 0;
-  log.rewind(place(404), records(405, ['chat:same'], { user: 'a third' }));
+  log.rewind(place(404), givenRecords(405, ['chat:same'], { user: 'a third' }));
   await waitFor('the view', () => rig.troubles.filter(({ event }) => event === 'view_rebuilt').length === 2);
   await caughtUp(rig, log);
   assert.deepEqual([heard('chat:grown'), heard('chat:lost')], [[], []], 'all of theirs is there');
@@ -119,19 +107,19 @@ test('a log that was rewound while the view was closed: what both have stays, an
   const first = await Rig.open(store, options);
   const channels = ['chat:1', 'chat:2'];
   for (let from = 1; from <= 400; from += 20) {
-    log.give(records(from, repeat(channels, 10)));
+    log.give(givenRecords(from, repeat(channels, 10)));
     await caughtUp(first, log);
     await first.view.flush();
   }
-  log.give(records(401, ['chat:1'], { rid: 'kept' }));
-  log.give(records(402, ['chat:1'], { rid: 'lost' }));
+  log.give(givenRecords(401, ['chat:1'], { rid: 'kept' }));
+  log.give(givenRecords(402, ['chat:1'], { rid: 'lost' }));
   await caughtUp(first, log);
   await first.view.close();
   log.trim(place(300));
   log.rewind(place(401), [
-    ...records(402, ['chat:2'], { user: 'another' }),
-    ...records(403, ['chat:1'], { rid: 'kept' }),
-    ...records(404, ['chat:1'], { rid: 'lost' }),
+    ...givenRecords(402, ['chat:2'], { user: 'another' }),
+    ...givenRecords(403, ['chat:1'], { rid: 'kept' }),
+    ...givenRecords(404, ['chat:1'], { rid: 'lost' }),
   ]);
   const rig = await Rig.open(store, options);
   await caughtUp(rig, log);
@@ -147,12 +135,12 @@ test('behind a rewind the ids of a whole window before it are known', async () =
   const log = new GivenLog({ epoch: EPOCH, window: 50 });
   const rig = await Rig.open(new MemoryStore(), { log, constants: log.constants, env: instantEnv() });
   for (let at = 1; at <= 100; at++) {
-    log.give(records(at, ['chat:1'], { rid: `r${at}` }));
+    log.give(givenRecords(at, ['chat:1'], { rid: `r${at}` }));
     await caughtUp(rig, log);
     await rig.view.flush();
   }
   // At 81 a repeat of what stands at 35 is one, of what stands at 30 not any more.
-  const repeats = ['r35', 'r90', 'r30'].flatMap((rid, i) => records(81 + i, ['chat:1'], { rid }));
+  const repeats = ['r35', 'r90', 'r30'].flatMap((rid, i) => givenRecords(81 + i, ['chat:1'], { rid }));
   log.rewind(place(80), repeats);
   await waitFor('the view', () => rig.troubles.some(({ event }) => event === 'view_rebuilt'));
   await caughtUp(rig, log);
@@ -164,12 +152,12 @@ test('behind a rewind the ids of a whole window before it are known', async () =
 test('a log that lost more than a window: the view is made anew', async () => {
   const log = new GivenLog({ epoch: EPOCH, window: 4 });
   const rig = await Rig.open(new MemoryStore(), { log, constants: log.constants, env: instantEnv() });
-  log.give(records(1, ['chat:1']));
-  log.give(records(2, ['chat:1'], { kind: 'close', payload: Buffer.alloc(0) }));
-  log.give(records(3, repeat(['chat:2'], 6)));
+  log.give(givenRecords(1, ['chat:1']));
+  log.give(givenRecords(2, ['chat:1'], { kind: 'close', payload: Buffer.alloc(0) }));
+  log.give(givenRecords(3, repeat(['chat:2'], 6)));
   await caughtUp(rig, log);
   await rig.view.flush();
-  log.rewind(place(1), records(2, ['chat:2'], { user: 'another' }));
+  log.rewind(place(1), givenRecords(2, ['chat:2'], { user: 'another' }));
   await waitFor('the view', () => rig.troubles.some(({ event }) => event === 'view_rebuilt'));
   await caughtUp(rig, log);
   assert.equal(rig.view.state('chat:1').closed, false);
@@ -179,9 +167,9 @@ test('a log that lost more than a window: the view is made anew', async () => {
 test('a log with too little of the view’s: it is made anew', async () => {
   const log = new GivenLog({ epoch: EPOCH, window: 1_000 });
   const rig = await Rig.open(new MemoryStore(), { log, constants: log.constants, env: instantEnv() });
-  log.give(records(1, repeat(['chat:1'], 50)));
+  log.give(givenRecords(1, repeat(['chat:1'], 50)));
   await caughtUp(rig, log);
-  log.rewind(place(0), records(1, ['chat:1', 'chat:2'], { user: 'another' }));
+  log.rewind(place(0), givenRecords(1, ['chat:1', 'chat:2'], { user: 'another' }));
   await waitFor('the view', () => rig.troubles.some(({ event }) => event === 'view_rebuilt'));
   await caughtUp(rig, log);
   assert.ok(rig.troubles.some(({ event }) => event === 'store_set_aside'));

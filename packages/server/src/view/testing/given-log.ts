@@ -8,6 +8,7 @@ import {
   type Bounds,
   type Log,
   type LogConstants,
+  type PhysicalRecord,
   type Position,
   type Tail,
   type TailRecord,
@@ -16,6 +17,7 @@ import {
 import { tagsMatch } from '@tideway/protocol';
 import { LiveTail } from '../../log/live-tail.ts';
 import { positionNumber, positionOf } from '../../log/position.ts';
+import { recordTag } from '../../log/record.ts';
 
 export interface GivenLogOptions {
   readonly epoch: string;
@@ -23,6 +25,25 @@ export interface GivenLogOptions {
   readonly partitionOf?: (channel: string) => number;
   /** A tail that reads what is there is given so many records at once. */
   readonly readRecords?: number;
+}
+
+/** A record for each channel named, from a position on. */
+export function givenRecords(
+  from: number,
+  channels: readonly string[],
+  more: Partial<PhysicalRecord> = {},
+): TailRecord[] {
+  return channels.map((channel, i): TailRecord => {
+    const record: PhysicalRecord = {
+      channel,
+      kind: 'data',
+      encoding: 'json',
+      payload: Buffer.from(`${from + i}`),
+      time: 1_700_000_000_000 + from + i,
+      ...more,
+    };
+    return { position: positionOf(from + i), tag: recordTag(record), record };
+  });
 }
 
 export class GivenLog implements Log {

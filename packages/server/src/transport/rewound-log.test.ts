@@ -1,0 +1,123 @@
+/** Readers over HTTP who are being served when the log turns out to be rewound. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { encodePositionNumber } from '@tideway/protocol';
+import type { Identity } from '../auth/identity.ts';
+import { createTurnstile } from '../auth/turnstile.ts';
+import { nodeEnv } from '../env.ts';
+import { World, type WorldOptions } from '../hub/testing/hub-world.ts';
+import { GivenLog, givenRecords } from '../view/testing/given-log.ts';
+import { Exchange } from './exchange.ts';
+import { getRecords } from './http-records.ts';
+import { LongReads } from './long-reads.ts';
+import { createEventStreams } from './sse.ts';
+
+const EPOCH = 'abcdef';
+/** Of what takes the place of what was there. */
+const SECOND = { payload: Buffer.from('"second"') };
+const ANYBODY: Identity = { kind: 'anonymous', roles: [] };
+
+/** Two records of `a:2` and three of `a:1`, of which a rewind takes the latter; a session sees that. */
+async function serving(t: TestContext, overView: WorldOptions['overView'] & object) {
+  const log = new GivenLog({ epoch: EPOCH, window: 1_000 });
+  const world = await World.create({ view: { log }, overView });
+  const { hub, commands } = world;
+  const live = await world.session();
+  await live.ask({ op: 'subscribe', channel: 'a:1' });
+  const first = givenRecords(1, ['a:2', 'a:2', 'a:1', 'a:1', 'a:1']);
+  log.give(first);
+  await live.recordsOf('a:1', 3);
+  const longReads = new LongReads(hub);
+  const room = { isLeaving: false, whenFull: () => undefined, whenUserFull: () => undefined };
+  const onOpened = (): void => {};
+  const streams = createEventStreams({
+    env: nodeEnv,
+    hub,
+    commands,
+    faults: false,
+    room,
+    onOpened,
+    onClosed: onOpened,
+  });
+  const reading = { hub, feeds: [], longReads, pages: createTurnstile(1) };
+  const server = createServer((request, response) => {
+    const client = { remoteAddress: '127.0.0.1', headers: {}, isEncrypted: false };
+    const exchange = new Exchange({ request, response, headers: {}, client, refer: () => '' });
+    const isStream = exchange.path === '/v1/events';
+    void (isStream ? streams.open(exchange, ANYBODY) : getRecords(reading, exchange, ANYBODY));
+  });
+  t.after(async () => {
+    server.closeAllConnections();
+    server.close();
+    streams.stop();
+    await world.close();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    placeOf: (n: number): string => `${EPOCH}.${first[n]?.position}.${first[n]?.tag}`,
+    async rewind(channels: readonly string[]): Promise<void> {
+      log.rewind(encodePositionNumber(2), givenRecords(3, channels, SECOND));
+      await live.until('the gap', () => live.received.find(({ frame }) => frame.op === 'gap'));
+    },
+  };
+}
+
+test('an event stream is told of what was lost while places in other channels were looked for (SSE-2, SUB-6)', async (t) => {
+  const looking = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  const { url, placeOf, rewind } = await serving(t, (view) => ({
+    async tagAt(channel, position) {
+      if (channel === 'a:2') {
+        looking.resolve();
+        await goOn.promise;
+      }
+      return await view.tagAt(channel, position);
+    },
+  }));
+  const channels = [
+    { channel: 'a:1', from: placeOf(3) },
+    { channel: 'a:2', from: placeOf(0) },
+  ];
+  const body = JSON.stringify({ channels });
+  const asked = fetch(`${url}/v1/events`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
+  await looking.promise;
+  await rewind(['a:1', 'a:1', 'a:1']);
+  goOn.resolve();
+  const stream = (await asked).body as ReadableStream<Uint8Array>;
+  let text = '';
+  for await (const chunk of stream) {
+    text += Buffer.from(chunk).toString('utf8');
+    if (/event: ready\ndata: .*\n/.test(text)) break;
+  }
+  assert.match(text, /event: ready\ndata: \{"channels":\[\{"channel":"a:1",[^}]*"resumed":false,"reason":"diverged"/);
+});
+
+test('a read that waits is told of a gap where what comes stands behind a place that was lost (HTTP-5)', async (t) => {
+  const waiting = Promise.withResolvers<void>();
+  let following = 0;
+  const { url, placeOf, rewind } = await serving(t, (view) => ({
+    follow(channel, follower) {
+      // The session's, then the read's.
+      if (++following === 2) waiting.resolve();
+      return view.follow(channel, follower);
+    },
+  }));
+  const asked = fetch(`${url}/v1/records?channel=a:1&after=${placeOf(4)}&wait=60`);
+  await waiting.promise;
+  await rewind(['a:1', 'a:1', 'a:1', 'a:1', 'a:1']);
+  const { records: given, gap } = (await (await asked).json()) as {
+    readonly records: readonly unknown[];
+    readonly gap?: { readonly reason: string };
+  };
+  assert.equal(gap?.reason, 'diverged');
+  assert.equal(given.length, 5);
+});
