@@ -193,11 +193,11 @@ export class Lives {
         this.#serveWhenThere(life);
         return this.#onTailError(life, error);
       }
+      await endLife(life, false);
       if (reason === undefined) throw error;
       // A log that let go of records since it was asked where it begins says nothing of what followers have.
       if (found !== undefined || reason !== 'trimmed') this.#gapReason = reason;
       this.#epoch = error.epoch ?? this.#epoch;
-      await endLife(life, false);
       if (found !== undefined && !(reason === 'diverged' && (await this.#cutBack(life))))
         await this.#setAside(`the view does not continue the log: ${error.message}`);
       return await this.#begin(before);
@@ -323,11 +323,10 @@ export class Lives {
       this.#succeed(life, error.message, reason === 'diverged' ? 'cut back' : 'set aside');
       return;
     }
-    if (this.#life === undefined && this.#forerunner === undefined) {
-      // Not even begun: whoever opens the view is told.
-      this.#serving.reject(error);
-      return;
-    }
+    const hasBegun = this.#life !== undefined || this.#forerunner !== undefined;
+    // A log that goes away is waited for; whoever opens the view is told of anything else.
+    if (!hasBegun && (error.reason !== 'unavailable' || this.#forerun !== undefined))
+      return this.#serving.reject(error);
     // A log that is away refuses appends itself; one that cannot be read would go on to store them.
     if (error.reason === 'damaged') this.#intake.standstill.begin();
     trouble(this.#options, 'tail_ended', 'the view gets nothing from the log, and tries again', error);

@@ -4,9 +4,10 @@ import { test } from 'node:test';
 import { encodePositionNumber } from '@tideway/protocol';
 import type { PhysicalRecord, TailRecord } from '../log/log.ts';
 import { recordTag } from '../log/record.ts';
+import type { ViewTrouble } from './log-view.ts';
 import { MemoryStore } from './store-memory.ts';
 import { GivenLog } from './testing/given-log.ts';
-import { Rig } from './testing/view-rig.ts';
+import { instantEnv, Rig, waitFor } from './testing/view-rig.ts';
 
 const EPOCH = 'epochA';
 
@@ -42,3 +43,36 @@ test('a log that lets go of records while a view begins: the view begins behind 
   assert.equal((await rig.readAll('chat:1')).length + (await rig.readAll('chat:2')).length, 40);
   await rig.view.close();
 });
+
+/** What is away when an empty view begins, by when it goes. */
+const goings: Readonly<Record<string, (log: GivenLog) => void>> = {
+  'before it is asked': (log) => log.leave(),
+  'before it is followed': (log) => (log.onBounds = () => log.leave()),
+  'while it is read': (log) => {
+    log.beforeRead = (after) => {
+      if (after > 0 && !log.isAway) log.leave();
+      return undefined;
+    };
+  },
+};
+for (const [when, go] of Object.entries(goings)) {
+  test(`a log that goes away ${when} is waited for by an empty view`, async () => {
+    const log = new GivenLog({ epoch: EPOCH, window: 10, readRecords: 5 });
+    log.give(recordsAt(1, 20, ['chat:1', 'chat:2']));
+    go(log);
+    const troubles: ViewTrouble[] = [];
+    const opening = Rig.open(new MemoryStore(), {
+      log,
+      constants: log.constants,
+      env: instantEnv(),
+      onTrouble: (trouble) => troubles.push(trouble),
+    });
+    await Promise.race([opening, waitFor('it to try again', () => troubles.length > 1)]);
+    assert.deepEqual([...new Set(troubles.map(({ event }) => event))], ['tail_ended']);
+    log.beforeRead = undefined;
+    log.isAway = false;
+    const rig = await opening;
+    assert.equal((await rig.readAll('chat:1')).length + (await rig.readAll('chat:2')).length, 20);
+    await rig.view.close();
+  });
+}

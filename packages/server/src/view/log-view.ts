@@ -3,7 +3,7 @@
  * what was applied. How a life begins, and is made anew from the log, is `lives.ts`; what serves while that takes long is
  * `forerunner.ts`.
  */
-import type { Position, Tag } from '../log/log.ts';
+import { TailError, type Position, type Tag } from '../log/log.ts';
 import type { ApplyEvents } from './applier.ts';
 import { Arrivals, Followers } from './followers.ts';
 import { Forerunner, forerunFrom } from './forerunner.ts';
@@ -17,9 +17,11 @@ import type { ChannelState, Follower, LogView, Page, PageRequest, Verdict } from
 export type { ViewOptions, ViewTrouble } from './life.ts';
 export type { LogView } from './view.ts';
 
+const RETRY_MS = 1_000;
+
 /**
- * Opens the view; resolves when it, or its forerunner, has applied what the log holds now. Throws in words when its store
- * cannot be used.
+ * Opens the view; resolves when it, or its forerunner, has applied what the log holds now, and waits for a log that is
+ * away. Throws in words when its store cannot be used.
  * `state` throws `behind`, with `retryMs`, for a channel that is not in memory while the store is opened anew: some
  * milliseconds after the log let go of old segments, or for as long as a full disk does not let it open.
  */
@@ -139,6 +141,19 @@ class OnePartitionView implements LogView {
 
   async open(): Promise<void> {
     const applied = await this.#whole.openStore();
+    for (;;) {
+      try {
+        return await this.#begin(applied);
+      } catch (error) {
+        if (!(error instanceof TailError) || error.reason !== 'unavailable') throw error;
+        trouble(this.#options, 'tail_ended', 'the log went away before the view knew anything of it', error);
+      }
+      await new Promise<void>((resolve) => this.#options.env.setTimer(RETRY_MS, resolve));
+    }
+  }
+
+  /** Rejects with a `TailError` that is `unavailable` where nothing is known of the log and it cannot be asked. */
+  async #begin(applied: Position | undefined): Promise<void> {
     const forerunner = await this.#forerun(applied);
     if (forerunner?.lives.isServing !== true) {
       await forerunner?.close();

@@ -102,6 +102,12 @@ export class GivenLog implements Log {
     for (const tail of tails) tail.end(new TailError('diverged', 'the log was rewound'));
   }
 
+  /** It cannot be reached any more; tails are told. */
+  leave(): void {
+    this.isAway = true;
+    for (const tail of [...this.#tails]) tail.end(new TailError('unavailable', 'the broker cannot be reached'));
+  }
+
   open(): Promise<LogConstants> {
     return Promise.resolve(this.constants);
   }
