@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TidewayError } from '@tideway/protocol';
+import { type Env, nodeEnv } from '../env.ts';
 import { checkView } from './check.ts';
 import { StoreError, type Store } from './store.ts';
 import { MemoryStore } from './store-memory.ts';
@@ -251,8 +252,14 @@ for (const reason of ['failed', 'damaged'] as const) {
   });
 }
 
+/** Each timer comes soon: a round of tidying is due every minute. */
+const hurriedEnv: Env = {
+  ...nodeEnv,
+  setTimer: (delayMs, callback) => nodeEnv.setTimer(Math.min(delayMs, 20), callback),
+};
+
 test('damage found while tidying up: the view is made anew from the log', () =>
-  withFaults({}, async (rig, _faulty, inner) => {
+  withFaults({ env: hurriedEnv }, async (rig, _faulty, inner) => {
     const cursors = await rig.fill('chat:1', 63, 1);
     await rig.view.flush();
     const scan = inner.scan.bind(inner);
