@@ -80,7 +80,7 @@ test('the table of LIM-1 says what the limits are', () => {
   const kib = 1024;
   const seconds = (ms: number): string => `${ms / 1000} s`;
   const expected: Readonly<Record<string, string>> = {
-    'record payload': `${limits.recordBytes / kib} KiB; a namespace may raise it to ${limits.recordBytesMax / kib / kib} MiB`,
+    'record payload': `${limits.recordBytes / kib} KiB; a namespace may raise it to ${limits.recordBytesMax / kib / kib} MiB, as far as the log stores it`,
     'signal payload': `${limits.signalBytes / kib} KiB`,
     message: `largest record + ${limits.headerBytes / kib} KiB`,
     'body of `POST /v1/batch`': `${limits.batchBytes / kib / kib} MiB, or one largest record in base64`,

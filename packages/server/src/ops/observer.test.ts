@@ -34,7 +34,7 @@ function hubWith(figures: HubFigures): Hub {
     channels: 2,
     appendsInFlight: 1,
     budget: { outboxBytes: 10, answerBytes: 5, bodyBytes: 6 },
-    ringBytes: 20,
+    rings: { bytes: 20 },
     ridWindowMs: () => 60_000,
   } as unknown as Hub;
 }
