@@ -82,7 +82,7 @@ test('the table of LIM-1 says what the limits are', () => {
   const expected: Readonly<Record<string, string>> = {
     'record payload': `${limits.recordBytes / kib} KiB; a namespace may raise it to ${limits.recordBytesMax / kib / kib} MiB, as far as the log stores it`,
     'signal payload': `${limits.signalBytes / kib} KiB`,
-    message: `largest record + ${limits.headerBytes / kib} KiB`,
+    message: `largest record + ${limits.headerBytes / kib} KiB, at least 64 KiB`,
     'body of `POST /v1/batch`': `${limits.batchBytes / kib / kib} MiB, or one largest record in base64`,
     "any other body but a record's or signal's": `${limits.bodyBytes / kib} KiB`,
     'channels in one `subscribe` / GET stream / POST stream': `${limits.channelsPerFrame} / ${limits.eventSourceChannels} / ${limits.subscriptions.toLocaleString('en')}`,
