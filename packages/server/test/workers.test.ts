@@ -205,6 +205,9 @@ describe('a server of two workers', { skip: process.platform !== 'linux' && 'loo
       for (let n = 0; n < PEERS; n++) assert.equal(await use(), status);
     };
     await isAlways(200);
+    // Streams that a client let go of are sessions until the worker has heard of it.
+    const aStream = /^tideway_sessions\{.*transport="sse"\} [1-9]/m;
+    await t.waitFor(async () => assert.doesNotMatch(await (await fetch(`${url}/metrics`)).text(), aStream), WAIT);
     const ended = await fetch(`${url}/v1/disconnect?user=ann`, { method: 'POST' });
     assert.deepEqual(await ended.json(), { sessions: PEERS }, 'those of all workers');
     for (const peer of peers) assert.equal(await peer.closed(t), 4504);
