@@ -50,6 +50,7 @@ export class World {
   reads = 0;
   tagReads = 0;
   readonly #log: Log;
+  #isClosing = false;
 
   private constructor(log: Log, view: LogView, options: WorldOptions) {
     this.#log = log;
@@ -97,7 +98,7 @@ export class World {
       ringBytesTotal: options.ringBytesTotal ?? 64 * 1024 * 1024,
       starts: createTurnstile(STARTS_AT_ONCE),
       onAppended: () => {},
-      onTrouble: options.onTrouble ?? ((error) => assert.fail(String(error))),
+      onTrouble: options.onTrouble ?? ((error) => this.#onTrouble(error)),
       ...(options.measures && { measures: options.measures }),
     });
     this.commands = new Commands(this.hub, {
@@ -139,7 +140,13 @@ export class World {
     return made.world;
   }
 
+  /** Whoever still catches up when the view is closed is refused, which is no trouble. */
+  #onTrouble(error: unknown): void {
+    if (!this.#isClosing) assert.fail(String(error));
+  }
+
   async close(): Promise<void> {
+    this.#isClosing = true;
     await this.view.close();
     await this.#log.close();
   }
