@@ -248,6 +248,7 @@ export class Hub implements LiveChannelHost, SessionHost {
   /**
    * Starts delivery from a place, in one step with the end of an earlier subscription of the same channel. Whatever
    * answers the subscribe must have been queued before. Where the view cannot follow now it is over at once (REC-4).
+   * Who awaited anything between finding the place and this call asks `isOutlived` in the same step.
    *
    * @param page what lies behind the place, where that was read already
    */

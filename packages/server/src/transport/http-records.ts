@@ -184,16 +184,30 @@ export async function getRecords(reading: Reading, exchange: Exchange, identity:
       const page = await readPage(reading, exchange, channel, { before: end, limit, bytes });
       return sendPage(hub, exchange, channel, page, { emptyAt: state.place });
     }
-    const start = await findStart({ view, channel, turns: hub.starts }, before);
-    if (!start.ok) return exchange.fail(start);
-    if (start.resumed === false) {
-      const gap = { reason: start.reason as GapReason, cursor: start.place };
-      return sendBody(exchange, '', { first: start.place, next: start.place, end: true, gap });
-    }
-    const page = await readPage(reading, exchange, channel, { before: start.place, limit, bytes });
-    return sendPage(hub, exchange, channel, page, { emptyAt: start.place, isBound: true });
+    return await sendPageBefore(reading, exchange, { channel, before, limit });
   }
   await sendPageAfter(reading, exchange, { channel, after, limit, waitSeconds });
+}
+
+async function sendPageBefore(
+  reading: Reading,
+  exchange: Exchange,
+  asked: { readonly channel: string; readonly before: string; readonly limit: number },
+): Promise<void> {
+  const { hub } = reading;
+  const { channel, before, limit } = asked;
+  const view = hub.view(channel);
+  const life = view.life(channel);
+  const start = await findStart({ view, channel, turns: hub.starts }, before);
+  if (!start.ok) return exchange.fail(start);
+  if (start.resumed === false) {
+    const gap = { reason: start.reason as GapReason, cursor: start.place };
+    return sendBody(exchange, '', { first: start.place, next: start.place, end: true, gap });
+  }
+  const page = await readPage(reading, exchange, channel, { before: start.place, limit, bytes: limits.pageBytes });
+  // What is in front of a place of another history does not lead to it.
+  if (view.life(channel) !== life) return await sendPageBefore(reading, exchange, asked);
+  sendPage(hub, exchange, channel, page, { emptyAt: start.place, isBound: true });
 }
 
 async function sendPageAfter(

@@ -121,3 +121,31 @@ test('a read that waits is told of a gap where what comes stands behind a place 
   assert.equal(gap?.reason, 'diverged');
   assert.equal(given.length, 5);
 });
+
+test('a page in front of a place that is lost while it is read is none: the gap is told (HTTP-5)', async (t) => {
+  const reading = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  const { url, placeOf, rewind } = await serving(t, (view) => ({
+    async read(channel, request) {
+      if (request.before !== undefined) {
+        reading.resolve();
+        await goOn.promise;
+      }
+      return await view.read(channel, request);
+    },
+  }));
+  const asked = fetch(`${url}/v1/records?channel=a:1&before=${placeOf(4)}`);
+  await reading.promise;
+  await rewind(['a:1', 'a:1', 'a:1']);
+  goOn.resolve();
+  const answer = await asked;
+  const floor = `${EPOCH}.0.zzzz`;
+  assert.deepEqual(await answer.json(), {
+    records: [],
+    first: floor,
+    next: floor,
+    end: true,
+    gap: { reason: 'diverged', cursor: floor },
+  });
+  assert.equal(answer.headers.get('etag'), null);
+});
