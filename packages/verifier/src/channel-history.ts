@@ -74,6 +74,10 @@ export class ChannelHistory {
   #acknowledged: { readonly tick: number; readonly cursor: string }[] = [];
   #declared: DeclaredGap[] = [];
   readonly #overEpochs = new Set<string>();
+  /** Where records were acknowledged that may be of a history that is gone, until a record is known there. */
+  readonly #unseen = new Set<string>();
+  /** Those that left the set, which is bounded. */
+  #neverSeen = 0;
   readonly #report: Report;
   readonly #windowRecords: number;
   readonly #closedWorld: boolean;
@@ -122,7 +126,10 @@ export class ChannelHistory {
         this.#acknowledged.push({ tick, cursor: outcome.cursor });
         if (this.#acknowledged.length > 2_048) this.#acknowledged = this.#acknowledged.slice(1_024);
       }
-      if (mayBeOver && !this.has(outcome.cursor)) return;
+      if (mayBeOver && !this.has(outcome.cursor)) {
+        this.#leaveUnjudged(outcome.cursor);
+        return;
+      }
       if (this.#untold !== undefined && this.#isPassed(outcome.cursor)) {
         this.#untold.hold({ tick, cursor: outcome.cursor, id });
       } else this.#exists(outcome.cursor, id);
@@ -130,6 +137,20 @@ export class ChannelHistory {
       const cursor = this.#cursorById.get(id);
       if (cursor !== undefined) this.#refusedVisible(event.rid, cursor, outcome.code);
     }
+  }
+
+  /** Acknowledgements that were dropped, and whose records nobody has told of since. */
+  get unjudged(): number {
+    return this.#neverSeen + this.#unseen.size;
+  }
+
+  #leaveUnjudged(cursor: string): void {
+    if (cursor <= this.below || this.isOver(cursor)) return;
+    this.#unseen.add(cursor);
+    if (this.#unseen.size <= this.#windowRecords) return;
+    const [oldest] = this.#unseen;
+    this.#unseen.delete(oldest as string);
+    this.#neverSeen++;
   }
 
   /** Whatever was acknowledged is part of the history that readers know, or lost. */
@@ -168,6 +189,7 @@ export class ChannelHistory {
       if (at === this.entries.length) this.entries.push(entry);
       else this.entries.splice(at, 0, entry);
       this.recordCount++;
+      this.#unseen.delete(cursor);
       for (const reader of this.readers.values()) {
         // Between two lives of a log there is no order.
         if (epochOf(reader.place ?? cursor) === epochOf(cursor) && reader.covers(cursor))

@@ -124,8 +124,10 @@ export class HistoryChecker {
     const readers: ReaderFigures[] = [];
     const gaps: Record<GapReason, number> = { trimmed: 0, diverged: 0, epoch: 0 };
     let records = 0;
+    let unjudged = 0;
     for (const channel of this.#channels.values()) {
       records += channel.recordCount;
+      unjudged += channel.unjudged;
       for (const reader of channel.readers.values()) {
         const figures = reader.figures;
         readers.push(figures);
@@ -144,6 +146,7 @@ export class HistoryChecker {
       delivered: this.#delivered,
       gaps,
       beyondWindow: this.#beyondWindow,
+      unjudged,
       readers,
     };
   }

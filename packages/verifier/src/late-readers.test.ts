@@ -1,7 +1,7 @@
 /** A log that was rewound, whose nodes tell their readers one after the other. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HistoryChecker, type HistoryEvent, type ViolationKind } from './checker.ts';
+import { HistoryChecker, type HistoryEvent, type Verdict, type ViolationKind } from './checker.ts';
 
 const CHANNEL = 'test:a';
 const at = (n: number, tag = 'aaaa'): string => (n === 0 ? 'EpochA.0.----' : `EpochA.1${n}.${tag}`);
@@ -35,10 +35,14 @@ const rewound: readonly HistoryEvent[] = [
   ...append(4, at(2, 'bbbb')),
 ];
 
-function kinds(events: readonly HistoryEvent[]): ViolationKind[] {
-  const checker = new HistoryChecker({ manyNodes: true });
+function verdictOf(events: readonly HistoryEvent[], windowRecords = 50_000): Verdict {
+  const checker = new HistoryChecker({ manyNodes: true, windowRecords });
   for (const event of events) checker.accept(event);
-  return [...new Set(checker.finish().violations.map(({ kind }) => kind))];
+  return checker.finish();
+}
+
+function kinds(events: readonly HistoryEvent[]): ViolationKind[] {
+  return [...new Set(verdictOf(events).violations.map(({ kind }) => kind))];
 }
 
 test('a reader that is told late may still be given what is gone', () => {
@@ -68,4 +72,20 @@ test('a reader that was told may not be given what is gone', () => {
 test('a reader that is told and goes on over a hole is found', () => {
   const hole = read('late', 4, at(2, 'bbbb'), at(1));
   assert.deepEqual(kinds([...rewound, ...old('late', 2, 3), told('late'), hole]), ['undeclared-gap']);
+});
+
+test('what is acknowledged meanwhile and seen by nobody is no violation, and counted as unjudged', () => {
+  const end = [told('late'), ...fresh('late')];
+  const lost = verdictOf([...rewound, ...append(5, at(3, 'bbbb')), ...end]);
+  assert.deepEqual([lost.violations, lost.unjudged], [[], 1]);
+  const seen = (reader: string): HistoryEvent => read(reader, 5, at(3, 'bbbb'), at(2, 'bbbb'));
+  const kept = verdictOf([...rewound, ...append(5, at(3, 'bbbb')), seen('told'), ...end, seen('late')]);
+  assert.deepEqual([kept.violations, kept.unjudged], [[], 0]);
+  const judged = verdictOf([...rewound, ...end, ...append(5, at(3, 'bbbb'))]);
+  assert.deepEqual([new Set(judged.violations.map(({ kind }) => kind)), judged.unjudged], [new Set(['lost']), 0]);
+});
+
+test('the count of what is unjudged is exact beyond what the window holds', () => {
+  const acknowledged = [3, 4, 5, 6, 7, 8].flatMap((n) => append(n + 2, at(n, 'bbbb')));
+  assert.equal(verdictOf([...rewound, ...acknowledged, told('late'), ...fresh('late')], 4).unjudged, 6);
 });

@@ -4,14 +4,12 @@
  * waits until they are told, and counts no more; or until they should have been, and is judged like everything else.
  */
 import type { DisconnectEvent, ReaderEvent } from './history.ts';
+import { WAIT_TICKS } from './untold.ts';
 
 interface Held {
   readonly event: ReaderEvent | DisconnectEvent;
   readonly tick: number;
 }
-
-/** How many events of the checker they wait. */
-const WAIT_TICKS = 20_000;
 
 export class LateReaders {
   readonly #judge: (event: ReaderEvent | DisconnectEvent, tick: number) => void;

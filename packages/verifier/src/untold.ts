@@ -8,8 +8,8 @@ interface Untold {
   readonly id: string;
 }
 
-/** How many events they wait. */
-const WAIT_TICKS = 20_000;
+/** How many events of the checker somebody waits to be told that a log was rewound. */
+export const WAIT_TICKS = 20_000;
 
 export class UntoldAcknowledgements {
   readonly #note: (cursor: string, id: string) => void;

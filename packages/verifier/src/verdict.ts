@@ -73,6 +73,11 @@ export interface Verdict {
   readonly gaps: Readonly<Record<GapReason, number>>;
   /** Records given to a reader so late that the window could no longer compare them with what others saw. */
   readonly beyondWindow: number;
+  /**
+   * Acknowledgements that came while some reader was not told yet that the log was rewound, and whose records nobody has
+   * seen since: they are of the history that is gone, or lost, and nothing says which. No violation, so look at them.
+   */
+  readonly unjudged: number;
   readonly readers: readonly ReaderFigures[];
 }
 

@@ -37,6 +37,8 @@ const CHANNELS = ['chat:a', 'chat:b', 'chat:c'] as const;
 /** Has one record, from before the fault: whoever holds that may be told of nothing but another epoch. */
 const QUIET = 'chat:quiet';
 const NODES = 3;
+/** The share of the stored records that the checker may leave unjudged: behind more, a loss could hide. */
+const UNJUDGED_SHARE_MAX = 0.05;
 const WARM_MS = 2_000;
 const everything = { subscribe: 'anyone', append: 'anyone', signal: 'anyone', history: 'anyone' };
 const NAMESPACES = { chat: { ...everything, retention: { records: 50_000 } } };
@@ -113,6 +115,8 @@ export async function runFault(options: {
     const isFalse = channel === QUIET && gaps.diverged + gaps.trimmed > 0;
     if (isFalse) stage.fail(`${reader} was told of a gap in ${channel}, which lost nothing: ${JSON.stringify(gaps)}`);
   }
+  const unjudged = tooManyUnjudged(verdict);
+  if (unjudged !== undefined) stage.fail(unjudged);
   await Promise.all(clients.map((client) => client.stop()));
   await Promise.all(clients.map(({ proxy }) => proxy.close()));
   for (const exit of await nodes.stop()) if (exit !== 0) stage.fail(`a node ended with ${exit} when asked to stop`);
@@ -128,6 +132,12 @@ export async function runFault(options: {
     interruptions: silence.interruptions,
     crowd: crowded?.interruptions,
   };
+}
+
+/** What is wrong with a verdict that leaves open too much; nothing where no history may take the place of another. */
+export function tooManyUnjudged({ unjudged, appends }: Pick<Verdict, 'unjudged' | 'appends'>): string | undefined {
+  if (unjudged <= UNJUDGED_SHARE_MAX * appends.stored) return undefined;
+  return `${unjudged} of ${appends.stored} acknowledged records were never judged; ${100 * UNJUDGED_SHARE_MAX} % may be`;
 }
 
 async function makeNode(

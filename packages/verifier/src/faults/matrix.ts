@@ -12,7 +12,11 @@ export interface MatrixRow {
   readonly run: string;
 }
 
-export function rowOf(log: string, fault: Fault, report: FaultReport): MatrixRow {
+export function rowOf(
+  log: string,
+  fault: Fault,
+  report: Pick<FaultReport, 'ok' | 'verdict' | 'failures' | 'longestSilenceMs'>,
+): MatrixRow {
   const { verdict, failures, longestSilenceMs } = report;
   const { stored, refused, unconfirmed } = verdict.appends;
   const gaps = Object.entries(verdict.gaps).filter(([, count]) => count > 0);
@@ -25,6 +29,7 @@ export function rowOf(log: string, fault: Fault, report: FaultReport): MatrixRow
       `${stored} stored`,
       ...(refused > 0 ? [`${refused} refused`] : []),
       ...(unconfirmed > 0 ? [`${unconfirmed} unconfirmed`] : []),
+      ...(verdict.unjudged > 0 ? [`${verdict.unjudged} unjudged`] : []),
       `${verdict.delivered} delivered`,
       ...(told === '' ? [] : [`gaps told: ${told}`]),
       `${(longestSilenceMs / 1_000).toFixed(1)} s without a record at most`,
@@ -47,6 +52,8 @@ const HEAD = `# Faults
 What was done to each broker and to the nodes on it, while writers and readers on WebSocket, SSE and HTTP went on, three nodes, no affinity; and what the [history checker](../../packages/verifier/src/checker.ts) found afterwards. Made by \`npm run faults -- --write\`, on real brokers. Times are of two cores that had other work as well, and include how long a broker takes to start there.
 
 **nothing lost**: every acknowledged record was delivered to every reader, once, in one order, and no gap was told. **told**: records were lost with the broker's data, and every reader of their channels was told so; readers of a quiet channel, whose record is older than the fault, were told nothing, unless the broker came back as another log. **wrong**: anything else.
+
+**unjudged**, counted since 2026-11-29: records acknowledged while some reader was not told yet, and seen by nobody; they went with the old log, or were lost. More than 5 % of what was stored is wrong.
 
 The embedded log has one node and no broker: \`npm run torture\` does to it what can be done, and [how Tideway is built](../../ARCHITECTURE.md#when-something-fails) says what comes of it.
 
