@@ -77,6 +77,21 @@ describe('an upgrade to something else than WebSocket', () => {
     assert.match((await answerTo(port, h2c('GET', '/v1/records?channel=pub:a'))).body, /"records":\[\]/);
   });
 
+  test('takes no handshake in front of its answer', async (t) => {
+    const { port } = await (await start(t)).listen({ port: 0 });
+    const socket = connect(port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    socket.on('error', () => {});
+    // A stream has no end; what comes next, a body for whoever wrote the first request, would be a session.
+    socket.write(h2c('GET', '/v1/events?channel=pub:a'));
+    let got = '';
+    for await (const chunk of socket) {
+      if (got === '') socket.write(handshake(['Sec-WebSocket-Version: 13', KEY, 'Sec-WebSocket-Protocol: tideway.v1']));
+      got += String(chunk);
+    }
+    assert.equal(got.match(/HTTP\/1\.1 \d+/g)?.join(), 'HTTP/1.1 200', got);
+  });
+
   test('is ignored on a server of the application, too', async (t) => {
     const web = await listening(t, (_request, response) => response.end('the application'));
     (await start(t)).attach(web.server);

@@ -63,6 +63,8 @@ export function createFront(parts: {
 
     upgrade(request, socket, head) {
       socket.on('error', () => socket.destroy());
+      // Nothing begins in front of an answer that is still to be given (HTTP-14).
+      if (parts.pipelines.answerOn(socket) !== undefined) return void socket.destroy();
       readTarget(request);
       // Of a crowd that comes at once each has its turn, and those who are there have theirs in between.
       parts.slices.add(() => {
