@@ -18,7 +18,5 @@ export type OnAnswered = (record: NewRecord, result: Appended, durationMs: numbe
 export interface RemoteBackbone {
   readonly view: View;
   readonly partitionOf: (channel: string) => number;
-  /** The largest record that its log stores. */
-  readonly recordBytesMax: () => number;
   createAppender(onAppended: OnAnswered): RecordAppender;
 }

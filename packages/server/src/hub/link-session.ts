@@ -124,9 +124,8 @@ export class LinkSession {
   }
 
   #sayBeat(): void {
-    const { toFill, recordLimit, log } = this.#hub;
-    const recordBytes = recordLimit.ofLog;
-    this.#send({ op: 'beat', ridWindowMs: this.#hub.ridWindowMs(), toFill, recordBytes, ...log.health });
+    const { toFill, log } = this.#hub;
+    this.#send({ op: 'beat', ridWindowMs: this.#hub.ridWindowMs(), toFill, ...log.health });
   }
 
   #take({ frame, payload, encoding }: LinkMessage): void {

@@ -2,6 +2,7 @@
  * The largest record that can be stored (PROTOCOL.md LIM-2): what a namespace allows, as far as the log takes it. Asked
  * anew each time: what a broker takes is known once it was reached, and may be another number after it was away.
  */
+import { limits } from '@tideway/protocol';
 import type { Backbone, RemoteBackbone } from './backbone.ts';
 import type { NamespaceRules, Policy } from './policy.ts';
 
@@ -14,9 +15,9 @@ export class RecordLimit {
     this.#durable = durable;
   }
 
-  /** Of the log, whatever namespaces say. */
+  /** Of the log, whatever namespaces say. That of workers is no broker's, and takes whatever a namespace may allow. */
   get ofLog(): number {
-    return 'log' in this.#durable ? this.#durable.log.declares.recordBytesMax : this.#durable.recordBytesMax();
+    return 'log' in this.#durable ? this.#durable.log.declares.recordBytesMax : limits.recordBytesMax;
   }
 
   /** Of a namespace. A log in memory takes whatever one may allow, and stands beside no log that takes less. */
@@ -24,8 +25,10 @@ export class RecordLimit {
     return Math.min(recordBytes, this.ofLog);
   }
 
-  /** Of any namespace; 0 where there is none. */
+  /** Of any namespace. Where there is none a client is to be told that, and not that its record is too large. */
   get largest(): number {
-    return Math.max(0, ...this.#policy.appendable.map((rules) => this.of(rules)));
+    const { appendable } = this.#policy;
+    if (appendable.length === 0) return Math.min(limits.recordBytes, this.ofLog);
+    return Math.max(...appendable.map((rules) => this.of(rules)));
   }
 }

@@ -231,5 +231,7 @@ test('what nodes say comes back as it was said; any other bytes are nothing, and
   );
   check(property(messages, (message) => assert.deepEqual(decodeNodeMessage(encodeNodeMessage(message)), message)));
   check(property(uint8Array(), (bytes) => void decodeNodeMessage(Buffer.from(bytes))));
+  const earlier = decodeNodeMessage(Buffer.from('{"say":"here","node":"a","version":"0","sessions":1}\n'));
+  assert.equal(earlier?.say, 'here', 'a node of before the mark of the key is a node');
   check(property(json(), (json) => assert.equal(decodeNodeMessage(Buffer.from(`${json}\n`)), undefined)));
 });

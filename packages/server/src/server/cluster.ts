@@ -107,7 +107,8 @@ export function joinCluster(parts: {
         peers.set(message.node, peer);
         if (!isNew) return;
         events.onPeer('node.joined', peer);
-        if (!knowsOtherTicketKey && message.ticketKeyMark !== parts.ticketKeyMark) {
+        const { ticketKeyMark = parts.ticketKeyMark } = message;
+        if (!knowsOtherTicketKey && ticketKeyMark !== parts.ticketKeyMark) {
           knowsOtherTicketKey = true;
           events.onOtherTicketKey(peer);
         }

@@ -14,8 +14,8 @@ export type NodeMessage =
       readonly node: string;
       readonly version: string;
       readonly sessions: number;
-      /** Of the key that it signs tickets with. */
-      readonly ticketKeyMark: string;
+      /** Of the key that it signs tickets with; nodes of before do not say it. */
+      readonly ticketKeyMark: string | undefined;
     }
   /** Whoever has sessions of this user ends them, and tells the node that asks how many there were. */
   | { readonly say: 'disconnect'; readonly node: string; readonly user: string; readonly ask: string }
@@ -47,9 +47,8 @@ export function decodeNodeMessage(bytes: Buffer): NodeMessage | undefined {
     case 'bye': {
       const version = text(header['version']);
       const sessions = number(header['sessions']);
-      const ticketKeyMark = text(header['ticketKeyMark']);
-      if (version === undefined || sessions === undefined || ticketKeyMark === undefined) return undefined;
-      return { say: header['say'], node, version, sessions, ticketKeyMark };
+      if (version === undefined || sessions === undefined) return undefined;
+      return { say: header['say'], node, version, sessions, ticketKeyMark: text(header['ticketKeyMark']) };
     }
     case 'disconnect': {
       const user = text(header['user']);

@@ -47,7 +47,6 @@ export class WorkerLink {
   #begin: (beginning: Beginning) => void = () => {};
   /** What the primary said last. */
   #log: LogHealth = { partitions: 1, down: [] };
-  #recordBytesMax = 0;
   #events: WorkerLinkEvents | undefined;
   #told: LogHealth = this.#log;
 
@@ -74,7 +73,6 @@ export class WorkerLink {
           return this.#begin(frame as unknown as Beginning);
         case 'beat':
           this.#log = { partitions: frame['partitions'] as number, down: frame['down'] as number[] };
-          this.#recordBytesMax = frame['recordBytes'] as number;
           return this.#tellLog();
         case 'say':
           return this.signals.hear(frame['to'] as string | undefined, payload ?? Buffer.alloc(0));
@@ -101,7 +99,6 @@ export class WorkerLink {
     const durable: RemoteBackbone = {
       view,
       partitionOf: (channel) => partitionOfChannel(channel, this.#log.partitions),
-      recordBytesMax: () => this.#recordBytesMax,
       createAppender: (onAnswered) => new LinkAppender(this.link, view, onAnswered),
     };
     return {
