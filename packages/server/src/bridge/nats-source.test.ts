@@ -59,8 +59,9 @@ describe('a subject of JetStream, bridged', () => {
   bridgeTest(kind, 'says that its account may not tell JetStream to go on', async (t) => {
     const deny = '{ user: few, password: secret, permissions: { publish: { deny: "$JS.FC.>" } } }';
     const { side: from } = await side(t, `users: [{ user: all, password: secret }, ${deny}]`);
+    // JetStream asks each 2 MiB, and between two tries the bridge waits longer and longer: until that lasts, and is told.
     const body = JSON.stringify('x'.repeat(100 * 1024));
-    await from.produce(Array.from({ length: 40 }, (_, n) => ({ name: 'a', body, id: `m${n}` })));
+    await from.produce(Array.from({ length: 160 }, (_, n) => ({ name: 'a', body, id: `m${n}` })));
     const room = await BridgeRoom.open(t);
     const address = from.from.replace('nats://', 'nats://few:secret@');
     const bridge = await room.bridge('--from', address, '--to', from.to, '--dead-letter', 'dead:orders');

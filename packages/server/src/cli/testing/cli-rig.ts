@@ -16,10 +16,13 @@ const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 const DEADLINE_MS = 60_000;
 
 /** What a test waits for must come, or it fails saying what it was. */
-export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
+export async function within<T>(promise: Promise<T>, what: string | (() => string)): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${DEADLINE_MS} ms for ${what}`)), DEADLINE_MS);
+    timer = setTimeout(
+      () => reject(new Error(`waited ${DEADLINE_MS} ms for ${typeof what === 'string' ? what : what()}`)),
+      DEADLINE_MS,
+    );
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
@@ -93,13 +96,17 @@ export class CliProcess {
           await new Promise<void>((resolve) => this.#waiting.add(resolve));
         }
       })(),
-      `${pattern} on ${stream}; there was: ${this.stderr.slice(-5).join('\n')}`,
+      () => `${pattern} on ${stream}; there was: ${this.#lastWords()}`,
     );
   }
 
   async finished(): Promise<Finished> {
-    const exitCode = await within(this.#ended, `the end of the command; it said: ${this.stderr.slice(-5).join('\n')}`);
+    const exitCode = await within(this.#ended, () => `the end of the command; it said: ${this.#lastWords()}`);
     return { exitCode, stdout: joined(this.stdout), stderr: joined(this.stderr) };
+  }
+
+  #lastWords(): string {
+    return [...this.stdout.slice(-5), ...this.stderr.slice(-5)].join('\n');
   }
 
   async end(signal: NodeJS.Signals): Promise<Finished> {
