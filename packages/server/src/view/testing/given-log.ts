@@ -46,6 +46,11 @@ export function givenRecords(
   });
 }
 
+/** What whoever asks or follows a log that is away is told. */
+export function unreachable(): TailError {
+  return new TailError('unavailable', 'the broker cannot be reached');
+}
+
 export class GivenLog implements Log {
   readonly declares: Log['declares'] = {
     storedSurvives: 'what the test lets it survive',
@@ -105,7 +110,7 @@ export class GivenLog implements Log {
   /** It cannot be reached any more; tails are told. */
   leave(): void {
     this.isAway = true;
-    for (const tail of [...this.#tails]) tail.end(new TailError('unavailable', 'the broker cannot be reached'));
+    for (const tail of [...this.#tails]) tail.end(unreachable());
   }
 
   open(): Promise<LogConstants> {
@@ -122,7 +127,7 @@ export class GivenLog implements Log {
     onBatch: (batch: readonly TailRecord[]) => Promise<void> | undefined,
     onError: (error: TailError) => void,
   ): Promise<Tail> {
-    if (this.isAway) throw new TailError('unavailable', 'the broker cannot be reached');
+    if (this.isAway) throw unreachable();
     const from = after === 'oldest' ? this.#oldest : this.#find(positionNumber(after.position), after.tag);
     const source = {
       newest: () => this.#newest,
@@ -135,7 +140,7 @@ export class GivenLog implements Log {
   }
 
   bounds(): Promise<Bounds> {
-    if (this.isAway) return Promise.reject(new TailError('unavailable', 'the broker cannot be reached'));
+    if (this.isAway) return Promise.reject(unreachable());
     const bounds = {
       oldest: positionOf(this.#oldest),
       newest: positionOf(this.#newest),

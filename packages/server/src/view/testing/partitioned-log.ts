@@ -12,6 +12,7 @@ import {
   type TailStart,
 } from '../../log/log.ts';
 import { MemoryLog } from '../../log/memory/memory-log.ts';
+import { unreachable } from './given-log.ts';
 
 export class PartitionedLog implements Log {
   readonly #parts: MemoryLog[];
@@ -71,7 +72,7 @@ export class PartitionedLog implements Log {
     onBatch: (batch: readonly TailRecord[]) => Promise<void> | undefined,
     onError: (error: TailError) => void,
   ): Promise<Tail> {
-    if (this.isAway) throw new TailError('unavailable', 'the broker cannot be reached');
+    if (this.isAway) throw unreachable();
     const tail = await (this.#parts[partition] as MemoryLog).tail(0, after, onBatch, onError);
     const tails = this.#tails.get(partition) ?? new Set();
     this.#tails.set(partition, tails.add(onError));
@@ -79,7 +80,7 @@ export class PartitionedLog implements Log {
   }
 
   async bounds(partition: number): Promise<Bounds> {
-    if (this.isAway) throw new TailError('unavailable', 'the broker cannot be reached');
+    if (this.isAway) throw unreachable();
     return await (this.#parts[partition] as MemoryLog).bounds(0);
   }
 
