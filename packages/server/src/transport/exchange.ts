@@ -139,8 +139,10 @@ export class Exchange {
     if (backlogBytes(this.response) > 0) this.cutUnread();
   }
 
+  /** A 204 has no length, and that of a 304 would be the length of what it stands for (RFC 9110 §8.6). */
   #headOf(status: number, body: Buffer, headers: Readonly<Record<string, string>>): void {
-    this.writeHead(status, { 'cache-control': 'private, no-store', 'content-length': String(body.length), ...headers });
+    const length = status === 204 || status === 304 ? {} : { 'content-length': String(body.length) };
+    this.writeHead(status, { 'cache-control': 'private, no-store', ...length, ...headers });
   }
 
   /** Fails with `overloaded` where the node has no room for an answer of this size, before it is made. */
