@@ -44,7 +44,6 @@ const COMMENT = Buffer.from(':\n\n');
 const COME_BACK_MS = 500;
 /** What it waits after any other end, once it is there: what browsers do. */
 const RETRY_MS = 3_000;
-const BODY_BYTES_MAX = 256 * 1024;
 
 export class SseConnection implements Connection {
   readonly transport = 'sse';
@@ -279,7 +278,7 @@ function askedByQuery(exchange: Exchange): Asked {
 }
 
 async function askedByBody(exchange: Exchange): Promise<Asked> {
-  const fields = parseBody(await exchange.text(BODY_BYTES_MAX));
+  const fields = parseBody(await exchange.text(limits.bodyBytes));
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
     throw badFrame('the body must be an object with "channel" or "channels"');
   }

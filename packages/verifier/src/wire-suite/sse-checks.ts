@@ -110,6 +110,23 @@ export const sseChecks: readonly Check[] = [
     assert.equal(dataOf((await records(wire, stream, 1))[0] as StreamBlock)['data'], 'last');
   }),
 
+  check(
+    'SSE-1 LIM-1',
+    'a POST stream takes 1,000 channels of the longest names with a place for each',
+    async (wire) => {
+      const base = wire.channel();
+      const place = await wire.post(base);
+      const channels = Array.from({ length: 1_000 }, (_, i) => {
+        const channel = `${base}-${i}-`.padEnd(base.indexOf(':') + 201, 'x');
+        return { channel, from: place, deliver: { mode: 'all' } };
+      });
+      const ask = post({ channels });
+      assert.ok(ask.body.length > 256 * 1024 && ask.body.length <= 512 * 1024, `${ask.body.length} bytes`);
+      const { ready } = await opened(wire, await wire.events(ask));
+      assert.equal((ready['channels'] as Fields[]).length, 1_000);
+    },
+  ),
+
   check('SSE-3 SUB-6', 'a trimmed place is said in ready, and a gap is an event in the stream', async (wire) => {
     const talk = await wire.session();
     const channel = wire.channel();
