@@ -303,6 +303,7 @@ export class Hub implements LiveChannelHost, SessionHost {
     const { session, channel } = subscription;
     this.unsubscribe(session, channel.name);
     session.send({ op: 'unsubscribed', channel: channel.name, code: 'internal' });
+    if (session.subscriptions.size === 0) session.onSubscriptionsOver?.();
   }
 
   #onLive(subscription: Subscription): void {

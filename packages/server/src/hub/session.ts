@@ -50,7 +50,7 @@ export class Session {
   paused = false;
   /** It was told that the log is down, and not yet that it is up (CLS-1). */
   isToldDown = false;
-  /** Called when the last subscription ended because its channel is closed. */
+  /** Called when the server has ended the last subscription. */
   onSubscriptionsOver: (() => void) | undefined;
   /** Called with the chunks of a write before they go out; may add one (the id block of SSE). */
   beforeWrite: (() => Buffer | undefined) | undefined;

@@ -155,7 +155,7 @@ export function createEventStreams(parts: {
     const retryable = asked.isGet ? refusals.find((refusal) => refusal.retryMs !== undefined) : undefined;
     const refusal = retryable ?? (refusals.length === outcomes.length ? refusals[0] : undefined);
     if (refusal !== undefined) return refuse(exchange, refusal);
-    if (asked.isReconnect && outcomes.every((outcome) => 'answer' in outcome && isOver(outcome.answer))) {
+    if (asked.isReconnect && outcomes.every((outcome) => 'code' in outcome || isOver(outcome.answer))) {
       exchange.writeHead(204, { 'cache-control': 'no-store' });
       (exchange.response as ServerResponse).end();
       return;
@@ -219,10 +219,12 @@ export function createEventStreams(parts: {
     if (asked.isGet && !single) {
       session.beforeWrite = () => idBlock(placesNow(session, asked.items, places));
     }
-    session.onSubscriptionsOver = () => session.close('channel_closed', 'all channels are closed');
     for (const outcome of outcomes) {
       if ('answer' in outcome) hub.subscribe(session, outcome.answer.channel, outcome.deliverFrom, outcome.page);
     }
+    // One that is closed is over in the step in which it begins: whether any is left is known behind the last.
+    session.onSubscriptionsOver = () => session.close('channel_closed', 'no channel is left');
+    if (session.subscriptions.size === 0) session.onSubscriptionsOver();
   }
 
   function drain(withinMs: number, hasOthers: () => boolean): void {

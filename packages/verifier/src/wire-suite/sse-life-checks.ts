@@ -115,6 +115,30 @@ export const sseLifeChecks: readonly Check[] = [
     assert.equal(answer.status, 204);
   }),
 
+  check('SSE-7 SSE-6', 'a channel that is closed or refused does not end the stream of the others', async (wire) => {
+    const [closed, open] = [wire.channel(), wire.channel()];
+    const place = await wire.post(closed, '1');
+    assert.equal((await wire.http('POST', '/v1/close', { query: { channel: closed } })).status, 200);
+    for (const channel of [
+      [closed, open],
+      [open, closed],
+    ]) {
+      for (const ask of [{ query: { channel } }, post({ channels: channel })]) {
+        const stream = await wire.events(ask);
+        await opened(wire, stream);
+        assert.equal(dataOf(await next(wire, stream, 'closed'))['channel'], closed);
+        await wire.post(open, '"still here"');
+        assert.equal(dataOf((await records(wire, stream, 1))[0] as StreamBlock)['data'], 'still here');
+      }
+    }
+    // Of these nothing will ever come: an EventSource must not ask for ever.
+    const answer = await wire.http('GET', '/v1/events', {
+      query: { channel: [closed, 'Nope'] },
+      headers: { 'Last-Event-ID': `${place},` },
+    });
+    assert.equal(answer.status, 204, answer.text);
+  }),
+
   check('SUB-8 SSE-2', 'a thousand records come over GET and POST streams once and in order', async (wire) => {
     const talk = await wire.session();
     const channel = wire.channel();
