@@ -6,7 +6,7 @@ import { epochOf, lowerBound, namesRecord, positionOf } from './cursor-order.ts'
 import type { AppendEvent, OutcomeEvent } from './history.ts';
 import type { ReaderHistory } from './reader-history.ts';
 import { UntoldAcknowledgements } from './untold.ts';
-import type { ViolationKind } from './verdict.ts';
+import type { Report } from './verdict.ts';
 import { WriterOrder } from './writer-order.ts';
 
 /** A record known to exist. */
@@ -27,14 +27,6 @@ export interface Append {
   session: string | undefined;
   outcome: OutcomeEvent['outcome'] | undefined;
 }
-
-export interface Where {
-  readonly cursor?: string | undefined;
-  readonly reader?: string | undefined;
-  readonly rid?: string | undefined;
-}
-
-export type Report = (kind: ViolationKind, text: string, where: Where) => void;
 
 /** A record's identity for deduplication: scope (channel, user) (APP-2). */
 export function identity(rid: string, user: string | undefined): string {

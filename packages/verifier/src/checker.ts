@@ -3,12 +3,12 @@
  * Pure, linear in time, bounded in memory; runs in Node and in browsers, behind `verify`, the proof bar and torture.
  */
 import type { GapReason } from '@tideway/protocol';
-import { ChannelHistory, type Report } from './channel-history.ts';
+import { ChannelHistory } from './channel-history.ts';
 import type { DisconnectEvent, HistoryEvent, ReaderEvent } from './history.ts';
 import { LateReaders } from './late-readers.ts';
 import { checkGap, checkMark, checkRecord, checkSubscribed, type ReaderRules } from './reader-check.ts';
 import { ReaderHistory } from './reader-history.ts';
-import type { ReaderFigures, Verdict, Violation } from './verdict.ts';
+import type { ReaderFigures, Report, Verdict, Violation } from './verdict.ts';
 
 export * from './history.ts';
 export { hashData, OrderHash } from './order-hash.ts';

@@ -3,10 +3,11 @@
  * duplicates, false gaps, broken chains, places that went back.
  */
 import { judge } from '@tideway/protocol';
-import { identity, type ChannelHistory, type Report } from './channel-history.ts';
+import { identity, type ChannelHistory } from './channel-history.ts';
 import { epochOf, namesRecord } from './cursor-order.ts';
 import type { GapEvent, MarkEvent, RecordEvent, SubscribedEvent } from './history.ts';
 import type { ReaderHistory } from './reader-history.ts';
+import type { Report } from './verdict.ts';
 
 export interface ReaderRules {
   readonly report: Report;

@@ -29,6 +29,16 @@ export type ViolationKind =
   /** Nobody appended it. */
   | 'phantom';
 
+/** What a violation is about. */
+export interface Where {
+  readonly cursor?: string | undefined;
+  readonly reader?: string | undefined;
+  readonly rid?: string | undefined;
+}
+
+/** Takes a violation, told in one sentence. */
+export type Report = (kind: ViolationKind, text: string, where: Where) => void;
+
 export interface Violation {
   readonly kind: ViolationKind;
   readonly channel: string;

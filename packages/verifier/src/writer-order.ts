@@ -1,6 +1,6 @@
 /** The order of each writer: its records must stand in the log as it sent them (APP-3). */
-import type { Report } from './channel-history.ts';
 import { epochOf, lowerBound } from './cursor-order.ts';
+import type { Report } from './verdict.ts';
 
 interface WriterStep {
   readonly cursor: string;

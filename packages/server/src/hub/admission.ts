@@ -7,8 +7,6 @@ import {
   issuesOf,
   parseCursor,
   specOf,
-  timing,
-  type Code,
   type PayloadKind,
   type SchemaIssue,
   type StandardSchema,
@@ -18,15 +16,7 @@ import { readJsonPayload } from '../log/json-payload.ts';
 import type { PhysicalRecord } from '../log/log.ts';
 import type { Hub } from './hub.ts';
 import type { NamespaceRules, Policy } from './policy.ts';
-
-/** A refusal before anything was stored. */
-export interface Refusal {
-  readonly code: Code;
-  readonly message: string;
-  readonly retryMs?: number;
-  /** What the log says instead of `message`, where that may quote the payload. */
-  readonly logged?: string;
-}
+import type { Refusal } from './refusal.ts';
 
 export interface AppendRequest {
   readonly channel: string;
@@ -38,13 +28,6 @@ export interface AppendRequest {
   readonly expect?: string | undefined;
   readonly trace?: string | undefined;
 }
-
-/** Where what decides has failed. */
-export const UNDECIDED: Refusal = {
-  code: 'internal',
-  message: 'the server could not decide; try again',
-  retryMs: timing.retryMs,
-};
 
 /** Whether this identity may do that on this channel; `undefined` is yes. A promise only where a policy function returns one. */
 export function authorize(

@@ -16,7 +16,8 @@ import type { Store } from '../view/store.ts';
 import { FaultyStore } from '../view/testing/faulty-store.ts';
 import { SmallDisk } from '../view/testing/small-disk.ts';
 import { instantEnv, Rig, waitFor, type RigOptions } from '../view/testing/view-rig.ts';
-import { Appender, type Appended } from './appender.ts';
+import { Appender } from './appender.ts';
+import type { Appended } from './record-appender.ts';
 
 const MIB = 1024 * 1024;
 const CHANNEL = 'chat:1';

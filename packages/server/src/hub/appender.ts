@@ -6,39 +6,8 @@ import { codes, timing, type Code } from '@tideway/protocol';
 import { OncePerTick, type Env } from '../env.ts';
 import type { AppendOutcome, Log, PhysicalRecord } from '../log/log.ts';
 import type { LogView, Verdict } from '../view/view.ts';
-import type { Refusal } from './admission.ts';
-
-/** What became of an append. */
-export type Appended =
-  | { readonly state: 'ok'; readonly cursor: string; readonly duplicate: boolean }
-  | ({ readonly state: 'error' } & Refusal);
-
-export type OnAppended = (result: Appended) => void;
-
-/** What names a record for its writer (APP-2); without `rid` it has no id. */
-export interface RecordId {
-  readonly channel: string;
-  readonly user: string | undefined;
-  readonly rid: string | undefined;
-}
-
-/** A record as it is handed to an appender. */
-export type NewRecord = Omit<PhysicalRecord, 'ticket'>;
-
-/** Appends records to a log, here or in the process that has it. The order of calls is the order within a channel. */
-export interface RecordAppender {
-  /** Appends that have no answer yet. */
-  readonly inFlight: number;
-  /**
-   * Answers a repeat as the first one was answered (APP-2); else asks `admit` for the record and appends it, or answers
-   * with its refusal. The callback is called once.
-   */
-  submit(id: RecordId, admit: () => NewRecord | Refusal, callback: OnAppended): void;
-  /** Appends one record whose id is not known; the callback is called once. */
-  append(record: NewRecord, callback: OnAppended): void;
-  /** Resolves when nothing is in flight. */
-  drained(): Promise<void>;
-}
+import type { Appended, NewRecord, OnAnswered, OnAppended, RecordAppender, RecordId } from './record-appender.ts';
+import type { Refusal } from './refusal.ts';
 
 interface Waiting {
   readonly record: PhysicalRecord;
@@ -57,7 +26,7 @@ export class Appender implements RecordAppender {
   readonly #log: Log;
   readonly #view: Pick<LogView, 'findRid' | 'isStalled'>;
   readonly #partitionOf: (channel: string) => number;
-  readonly #onAppended: (record: PhysicalRecord, result: Appended, durationMs: number) => void;
+  readonly #onAppended: OnAnswered;
   readonly #node: string;
   readonly #waiting = new Map<string, Waiting>();
   readonly #byId = new Map<string, Waiting>();
@@ -74,7 +43,7 @@ export class Appender implements RecordAppender {
     readonly partitionOf: (channel: string) => number;
     /** Names this life of this node in tickets. */
     readonly node: string;
-    readonly onAppended: (record: PhysicalRecord, result: Appended, durationMs: number) => void;
+    readonly onAppended: OnAnswered;
   }) {
     this.#env = parts.env;
     this.#flushing = new OncePerTick(parts.env, () => this.#flush());

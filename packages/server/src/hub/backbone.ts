@@ -1,7 +1,7 @@
 /** What a hub stands on: a log with its view in this process, or those of another one. */
 import type { Log } from '../log/log.ts';
 import type { LogView, View } from '../view/view.ts';
-import type { Appended, NewRecord, RecordAppender } from './appender.ts';
+import type { OnAnswered, RecordAppender } from './record-appender.ts';
 
 /** A log with the view in front of it. */
 export interface Backbone {
@@ -10,9 +10,6 @@ export interface Backbone {
   /** The log's partition that holds a channel. */
   readonly partitionOf: (channel: string) => number;
 }
-
-/** Told of each append that was answered. */
-export type OnAnswered = (record: NewRecord, result: Appended, durationMs: number) => void;
 
 /** A log and a view that another process has. */
 export interface RemoteBackbone {

@@ -13,15 +13,16 @@ import {
   type SubscribeItem,
 } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
-import { admitRecord, authorize, UNDECIDED, type Refusal } from './admission.ts';
-import type { Appended, NewRecord } from './appender.ts';
+import { admitRecord, authorize } from './admission.ts';
 import type { Hub } from './hub.ts';
 import { Lane } from './lane.ts';
 import { Rate } from './rate.ts';
+import type { Appended, NewRecord } from './record-appender.ts';
+import { UNDECIDED, type Refusal } from './refusal.ts';
 import { Replies, type Refer } from './replies.ts';
 import type { Session } from './session.ts';
-import { SignalSender, type SignalHost } from './signal-sender.ts';
 import { SignIn, type SignInHost } from './sign-in.ts';
+import { SignalSender, type SignalHost } from './signal-sender.ts';
 import { answerSubscribe, isOutlived, tooMany, type Outcome } from './start.ts';
 
 export interface CommandHost extends SignInHost, SignalHost {

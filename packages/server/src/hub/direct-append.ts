@@ -1,10 +1,10 @@
 /** An append without a session: HTTP requests and the server's own records take the same gate as frames do. */
 import { TidewayError } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
-import { admitRecord, authorize, UNDECIDED, type AppendRequest, type Refusal } from './admission.ts';
-import type { Appended, NewRecord } from './appender.ts';
+import { admitRecord, authorize, type AppendRequest } from './admission.ts';
 import type { Hub } from './hub.ts';
-import { withRetry } from './replies.ts';
+import type { Appended, NewRecord } from './record-appender.ts';
+import { UNDECIDED, withRetry, type Refusal } from './refusal.ts';
 
 /** Appends one record as this identity; never rejects. */
 export async function appendDirectly(hub: Hub, identity: Identity, request: AppendRequest): Promise<Appended> {

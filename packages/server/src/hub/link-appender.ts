@@ -6,9 +6,8 @@ import { TidewayError, timing } from '@tideway/protocol';
 import type { LinkRequest } from '../view/remote/link-frames.ts';
 import type { Link } from '../view/remote/link.ts';
 import type { RemoteView } from '../view/remote/remote-view.ts';
-import type { Refusal } from './admission.ts';
-import type { Appended, NewRecord, OnAppended, RecordAppender, RecordId } from './appender.ts';
-import type { OnAnswered } from './backbone.ts';
+import type { Appended, NewRecord, OnAnswered, OnAppended, RecordAppender, RecordId } from './record-appender.ts';
+import type { Refusal } from './refusal.ts';
 
 interface Waiting {
   readonly record: NewRecord;

@@ -9,12 +9,11 @@ import { FrameCutter } from '../view/remote/frame-cutter.ts';
 import type { LinkFrame, LinkMessage, LinkState } from '../view/remote/link-frames.ts';
 import { encodeLinkFrame, readLinkMessage } from '../view/remote/link.ts';
 import type { PageRequest } from '../view/view.ts';
-import type { Refusal } from './admission.ts';
-import type { Appended, NewRecord } from './appender.ts';
 import { websocketCodec } from './codec-websocket.ts';
 import type { Codec, Connection } from './connection.ts';
 import type { Hub } from './hub.ts';
-import { withRetry } from './replies.ts';
+import type { Appended, NewRecord } from './record-appender.ts';
+import { withRetry, type Refusal } from './refusal.ts';
 import { findStart } from './resume.ts';
 import type { Session } from './session.ts';
 

@@ -1,7 +1,7 @@
 /** Answers to a session's requests: each id gets exactly one, each refusal a reference into the log (PROTOCOL.md WS-4). */
-import { codes, limits, timing, type Code } from '@tideway/protocol';
-import type { Refusal } from './admission.ts';
+import { limits, type Code } from '@tideway/protocol';
 import { HubFigures } from './figures.ts';
+import { withRetry, type Refusal } from './refusal.ts';
 import type { Session } from './session.ts';
 
 /** Writes a refusal to the log; returns the reference both share. */
@@ -51,11 +51,4 @@ export class Replies {
     this.error(session, undefined, { code, message: reason }, 'connection');
     session.close(code, reason);
   }
-}
-
-/** Retryable iff it carries `retryMs` (COD-2): codes whose action is `retry` always do. */
-export function withRetry<R extends { readonly code: Code; readonly retryMs?: number | undefined }>(refusal: R): R {
-  return refusal.retryMs === undefined && codes[refusal.code].action === 'retry'
-    ? { ...refusal, retryMs: timing.retryMs }
-    : refusal;
 }

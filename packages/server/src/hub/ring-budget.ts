@@ -1,12 +1,18 @@
 /** What all rings of a node hold together (ARCHITECTURE.md, The ring and the tick), and who gives way when it is too much. */
-import type { LiveChannel } from './live-channel.ts';
+import type { Ring } from './ring.ts';
+
+/** A ring, and when it was used last: monotonic milliseconds. */
+interface UsedRing {
+  readonly ring: Ring;
+  readonly usedMs: number;
+}
 
 export class RingBudget {
   readonly #bytesMax: number;
-  readonly #channels: () => Iterable<LiveChannel>;
+  readonly #channels: () => Iterable<UsedRing>;
   bytes = 0;
 
-  constructor(bytesMax: number, channels: () => Iterable<LiveChannel>) {
+  constructor(bytesMax: number, channels: () => Iterable<UsedRing>) {
     this.#bytesMax = bytesMax;
     this.#channels = channels;
   }

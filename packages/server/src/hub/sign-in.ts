@@ -1,8 +1,9 @@
 /** A session's identity: `hello`, `token`, and the end of credentials (PROTOCOL.md HEL-1 to HEL-5). */
 import { TidewayError, type ClientFrame, type Decoded, type HelloOk } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
-import { authorize, UNDECIDED, type Refusal } from './admission.ts';
+import { authorize } from './admission.ts';
 import type { Hub } from './hub.ts';
+import { UNDECIDED, type Refusal } from './refusal.ts';
 import type { Replies } from './replies.ts';
 import type { Session } from './session.ts';
 

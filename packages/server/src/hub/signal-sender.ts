@@ -4,10 +4,11 @@
  */
 import { limits, type ClientFrame, type PayloadKind } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
-import { admitPayload, authorize, UNDECIDED, type Refusal } from './admission.ts';
+import { admitPayload, authorize } from './admission.ts';
 import type { Hub } from './hub.ts';
 import type { NamespaceRules } from './policy.ts';
 import { Rate } from './rate.ts';
+import { UNDECIDED, type Refusal } from './refusal.ts';
 import type { Replies } from './replies.ts';
 import type { Session } from './session.ts';
 import type { SentSignal } from './signal.ts';

@@ -5,9 +5,9 @@
 import { TidewayError, type ItemError, type Subscribed, type SubscribeItem } from '@tideway/protocol';
 import type { Identity, Permission } from '../auth/identity.ts';
 import type { Page } from '../view/view.ts';
-import { authorize, UNDECIDED, type Refusal } from './admission.ts';
+import { authorize } from './admission.ts';
 import type { Hub } from './hub.ts';
-import { withRetry } from './replies.ts';
+import { UNDECIDED, withRetry, type Refusal } from './refusal.ts';
 import { findStart, type Start } from './resume.ts';
 import type { Ring } from './ring.ts';
 

@@ -3,9 +3,9 @@
  * are not in the configuration are one.
  */
 import { namespaceOf } from '@tideway/protocol';
-import type { Appended } from '../hub/appender.ts';
+import type { Appended } from '../hub/record-appender.ts';
 import type { Measures } from '../hub/measures.ts';
-import { type Cell, type Histogram, type Metrics, OTHER_NAMESPACE } from './metrics.ts';
+import { OTHER_NAMESPACE, type Cell, type Histogram, type Metrics } from './metrics.ts';
 
 export interface NamespaceMetrics extends Measures {
   onAppended(channel: string, result: Appended, durationMs: number): void;

@@ -5,7 +5,7 @@
 import { codes, TidewayError, timing, type Code } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import type { Env } from '../env.ts';
-import type { Refusal } from '../hub/admission.ts';
+import type { Refusal } from '../hub/refusal.ts';
 import type { Session } from '../hub/session.ts';
 import { TailError, type Commit, type LogHealth } from '../log/log.ts';
 import type { ViewTrouble } from '../view/life.ts';

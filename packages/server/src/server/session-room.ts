@@ -2,7 +2,7 @@
  * Whether another session may begin on this node, and why not: it is going away, it has all it may have, or the user has.
  */
 import type { Identity } from '../auth/identity.ts';
-import type { Refusal } from '../hub/admission.ts';
+import type { Refusal } from '../hub/refusal.ts';
 import type { Hub } from '../hub/hub.ts';
 
 export class SessionRoom {

@@ -8,7 +8,7 @@ import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'no
 import { isRid, limits, TidewayError, timing } from '@tideway/protocol';
 import type { ClientSide } from '../auth/forwarded.ts';
 import type { Identity } from '../auth/identity.ts';
-import type { Refusal } from '../hub/admission.ts';
+import type { Refusal } from '../hub/refusal.ts';
 import type { Budget } from '../hub/budget.ts';
 import { Query } from './query.ts';
 import {

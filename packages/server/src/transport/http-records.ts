@@ -15,7 +15,7 @@ import {
 import type { Identity } from '../auth/identity.ts';
 import { randomId } from '../env.ts';
 import { authorize, type AppendRequest } from '../hub/admission.ts';
-import type { Appended } from '../hub/appender.ts';
+import type { Appended } from '../hub/record-appender.ts';
 import { appendControl, appendDirectly, appendInOrder } from '../hub/direct-append.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { NamespaceRules } from '../hub/policy.ts';
@@ -24,8 +24,8 @@ import { recordLine } from '../view/frame.ts';
 import type { Feed, Page, PageRequest } from '../view/view.ts';
 import type { Turnstile } from '../auth/turnstile.ts';
 import { parseBody, type Exchange } from './exchange.ts';
-import { badFrame } from './request-refusal.ts';
 import type { LongReads } from './long-reads.ts';
+import { badFrame } from './request-refusal.ts';
 
 const PUBLIC_SECONDS = 300;
 /** Sorts behind every position. */

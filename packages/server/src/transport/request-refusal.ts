@@ -1,8 +1,7 @@
 /** Why a request is refused, and the answer that says so (PROTOCOL.md HTTP-2): what was thrown, its status, its body. */
 import { codes, TidewayError, type Code } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
-import type { Refusal } from '../hub/admission.ts';
-import { withRetry } from '../hub/replies.ts';
+import { withRetry, type Refusal } from '../hub/refusal.ts';
 
 /** A refusal as a request is answered with it: some of HTTP's own have a status that is not their code's. */
 export interface RequestRefusal extends Refusal {

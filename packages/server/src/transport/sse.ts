@@ -15,11 +15,10 @@ import {
 } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import { randomFraction, type Env } from '../env.ts';
-import type { Refusal } from '../hub/admission.ts';
+import { withRetry, type Refusal } from '../hub/refusal.ts';
 import type { Commands } from '../hub/commands.ts';
 import type { Codec, Connection } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
-import { withRetry } from '../hub/replies.ts';
 import type { Session } from '../hub/session.ts';
 import { answerSubscribe, isOutlived, tooMany, type Outcome } from '../hub/start.ts';
 import {

@@ -6,7 +6,7 @@ import { TailError } from '../log.ts';
 import type { FollowEvents, StoredRecord } from '../broker/broker-port.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { readEntries } from './redis-entries.ts';
-import { areSmall, LARGE_RECORDS, SMALL_RECORDS } from './redis-pages.ts';
+import { areSmall, LARGE_RECORDS, SMALL_RECORDS } from './redis-page-size.ts';
 
 const READ_RECORDS = 1_024;
 
