@@ -1,37 +1,16 @@
 /**
- * One channel as the checker knows it: every record that is known to exist, in cursor order, inside a window, with the
- * appends behind them. Knows nothing of how readers move; `reader-check.ts` does.
+ * One channel as the checker knows it: holds what is told of its records against each other and against what writers sent.
+ * Knows nothing of how readers move; `reader-check.ts` does.
  */
-import { epochOf, lowerBound, namesRecord, positionOf } from './cursor-order.ts';
-import type { AppendEvent, OutcomeEvent } from './history.ts';
+import { Appends, identity } from './appends.ts';
+import { epochOf, namesRecord, positionOf } from './cursor-order.ts';
+import type { OutcomeEvent } from './history.ts';
+import { KnownRecords, type Entry } from './known-records.ts';
 import type { ReaderHistory } from './reader-history.ts';
+import { UnjudgedAcknowledgements } from './unjudged.ts';
 import { UntoldAcknowledgements } from './untold.ts';
 import type { Report } from './verdict.ts';
 import { WriterOrder } from './writer-order.ts';
-
-/** A record known to exist. */
-export interface Entry {
-  readonly cursor: string;
-  /** The record before it, as the first reader that was told so knew it. */
-  prev: string | undefined;
-  id: string | undefined;
-  hash: string | undefined;
-  acknowledged: boolean;
-}
-
-export interface Append {
-  readonly rid: string;
-  readonly writer: string | undefined;
-  readonly sequence: number | undefined;
-  readonly hash: string | undefined;
-  session: string | undefined;
-  outcome: OutcomeEvent['outcome'] | undefined;
-}
-
-/** A record's identity for deduplication: scope (channel, user) (APP-2). */
-export function identity(rid: string, user: string | undefined): string {
-  return `${user ?? ''}\n${rid}`;
-}
 
 /** What somebody told of a record. */
 interface Noted {
@@ -51,10 +30,9 @@ interface DeclaredGap {
 export class ChannelHistory {
   readonly channel: string;
   readonly readers = new Map<string, ReaderHistory>();
-  entries: Entry[] = [];
-  /** Records up to here have left the window. */
-  below = '';
-  appended = new Map<string, Append>();
+  readonly records: KnownRecords;
+  readonly appends: Appends;
+  readonly unjudged: UnjudgedAcknowledgements;
   /** The highest floor any reader was told of, and when. */
   floor: { readonly cursor: string; readonly tick: number } | undefined;
   /** The highest floor made on purpose. */
@@ -66,12 +44,7 @@ export class ChannelHistory {
   #acknowledged: { readonly tick: number; readonly cursor: string }[] = [];
   #declared: DeclaredGap[] = [];
   readonly #overEpochs = new Set<string>();
-  /** Where records were acknowledged that may be of a history that is gone, until a record is known there. */
-  readonly #unseen = new Set<string>();
-  /** Those that left the set, which is bounded. */
-  #neverSeen = 0;
   readonly #report: Report;
-  readonly #windowRecords: number;
   readonly #closedWorld: boolean;
   readonly #untold: UntoldAcknowledgements | undefined;
 
@@ -82,35 +55,18 @@ export class ChannelHistory {
   ) {
     this.channel = channel;
     this.#report = options.report;
-    this.#windowRecords = options.windowRecords;
+    this.records = new KnownRecords(options.windowRecords);
+    this.appends = new Appends(options.windowRecords);
+    this.unjudged = new UnjudgedAcknowledgements(options.windowRecords);
     this.#closedWorld = options.closedWorld;
     if (options.mayBeUntold) this.#untold = new UntoldAcknowledgements((...of) => this.#exists(...of));
     this.#writers = new WriterOrder(options.report);
   }
 
-  onAppend(event: AppendEvent): 'first' | 'repeat' {
-    const id = identity(event.rid, event.user);
-    const known = this.appended.get(id);
-    if (known !== undefined) {
-      known.session = event.session;
-      return 'repeat';
-    }
-    const { rid, writer, sequence, hash, session } = event;
-    this.appended.set(id, { rid, writer, sequence, hash, session, outcome: undefined });
-    // Longer than records: an append that waits out a failure must still be known when its record appears.
-    if (this.appended.size > 5 * this.#windowRecords) {
-      for (const oldest of this.appended.keys()) {
-        if (this.appended.size <= 4 * this.#windowRecords) break;
-        this.appended.delete(oldest);
-      }
-    }
-    return 'first';
-  }
-
   /** @param mayBeOver it may be of a history that is gone: then only a reader can say that the record exists */
   onOutcome(event: OutcomeEvent, tick: number, mayBeOver: boolean): void {
     const id = identity(event.rid, event.user);
-    const append = this.appended.get(id);
+    const append = this.appends.get(id);
     const { outcome } = event;
     if (append !== undefined) append.outcome = outcome;
     if (outcome.state === 'stored') {
@@ -118,8 +74,8 @@ export class ChannelHistory {
         this.#acknowledged.push({ tick, cursor: outcome.cursor });
         if (this.#acknowledged.length > 2_048) this.#acknowledged = this.#acknowledged.slice(1_024);
       }
-      if (mayBeOver && !this.has(outcome.cursor)) {
-        this.#leaveUnjudged(outcome.cursor);
+      if (mayBeOver && !this.records.has(outcome.cursor)) {
+        if (outcome.cursor > this.records.below && !this.isOver(outcome.cursor)) this.unjudged.add(outcome.cursor);
         return;
       }
       if (this.#untold !== undefined && this.#isPassed(outcome.cursor)) {
@@ -129,20 +85,6 @@ export class ChannelHistory {
       const cursor = this.#cursorById.get(id);
       if (cursor !== undefined) this.#refusedVisible(event.rid, cursor, outcome.code);
     }
-  }
-
-  /** Acknowledgements that were dropped, and whose records nobody has told of since. */
-  get unjudged(): number {
-    return this.#neverSeen + this.#unseen.size;
-  }
-
-  #leaveUnjudged(cursor: string): void {
-    if (cursor <= this.below || this.isOver(cursor)) return;
-    this.#unseen.add(cursor);
-    if (this.#unseen.size <= this.#windowRecords) return;
-    const [oldest] = this.#unseen;
-    this.#unseen.delete(oldest as string);
-    this.#neverSeen++;
   }
 
   /** Whatever was acknowledged is part of the history that readers know, or lost. */
@@ -156,11 +98,9 @@ export class ChannelHistory {
 
   /** A reader went past the place, or has another record there, and this one is not known. */
   #isPassed(cursor: string): boolean {
-    if (this.has(cursor)) return false;
-    const at = lowerBound(this.entries, cursor);
+    if (this.records.has(cursor)) return false;
     const position = positionOf(cursor);
-    const isAt = (entry: Entry | undefined): boolean => entry !== undefined && positionOf(entry.cursor) === position;
-    if (isAt(this.entries[at - 1]) || isAt(this.entries[at])) return true;
+    if (this.records.around(cursor).some((entry) => positionOf(entry.cursor) === position)) return true;
     const sameLife = (reader: ReaderHistory): boolean => epochOf(reader.place ?? '') === epochOf(cursor);
     return [...this.readers.values()].some((reader) => sameLife(reader) && reader.covers(cursor));
   }
@@ -172,25 +112,26 @@ export class ChannelHistory {
 
   /** A record is known to exist: by a reader that got it, by an acknowledgement, or because a `prev` names it. */
   note(cursor: string, what: Noted): void {
-    if (cursor <= this.below) return;
-    const at = lowerBound(this.entries, cursor);
-    let entry = this.entries[at];
-    if (entry === undefined || entry.cursor !== cursor) {
-      this.#neighbours(at, cursor);
-      entry = { cursor, prev: undefined, id: undefined, hash: undefined, acknowledged: false };
-      if (at === this.entries.length) this.entries.push(entry);
-      else this.entries.splice(at, 0, entry);
-      this.recordCount++;
-      this.#unseen.delete(cursor);
-      for (const reader of this.readers.values()) {
-        // Between two lives of a log there is no order.
-        if (epochOf(reader.place ?? cursor) === epochOf(cursor) && reader.covers(cursor))
-          this.lost(reader, cursor, what.acknowledged === true);
-      }
-      if (this.entries.length > 1.25 * this.#windowRecords) this.#retire();
-    }
+    if (cursor <= this.records.below) return;
+    const entry = this.records.get(cursor) ?? this.#begin(cursor, what.acknowledged === true);
     if (what.acknowledged === true) entry.acknowledged = true;
     this.#sameContent(entry, what);
+  }
+
+  #begin(cursor: string, acknowledged: boolean): Entry {
+    this.#checkNeighbours(cursor);
+    const entry = this.records.add(cursor);
+    this.recordCount++;
+    this.unjudged.judged(cursor);
+    for (const reader of this.readers.values()) {
+      // Between two lives of a log there is no order.
+      if (epochOf(reader.place ?? cursor) === epochOf(cursor) && reader.covers(cursor))
+        this.lost(reader, cursor, acknowledged);
+    }
+    const gone = this.records.retire();
+    for (const { id } of gone) if (id !== undefined) this.#cursorById.delete(id);
+    if (gone.length > 0) this.#writers.retire(this.records.below);
+    return entry;
   }
 
   lost(reader: ReaderHistory, cursor: string, acknowledged: boolean): void {
@@ -199,26 +140,6 @@ export class ChannelHistory {
       cursor,
       reader: reader.reader,
     });
-  }
-
-  /** The known records strictly between two places. */
-  between(after: string, before: string): readonly Entry[] {
-    const end = lowerBound(this.entries, before);
-    let start = end;
-    while (start > 0 && (this.entries[start - 1] as Entry).cursor > after) start--;
-    return start === end ? [] : this.entries.slice(start, end);
-  }
-
-  /** The known records behind a place, as far as the window reaches. */
-  after(place: string): readonly Entry[] {
-    const at = lowerBound(this.entries, place);
-    return this.entries
-      .slice(this.entries[at]?.cursor === place ? at + 1 : at)
-      .filter(({ cursor }) => place === '' || epochOf(cursor) === epochOf(place));
-  }
-
-  has(cursor: string): boolean {
-    return this.entries[lowerBound(this.entries, cursor)]?.cursor === cursor;
   }
 
   /** A reader was told that everything up to `floor` was trimmed when `head` was the newest record. */
@@ -230,8 +151,8 @@ export class ChannelHistory {
   /** Retention is "at least" so many records: a floor that leaves fewer, and that nobody asked for, is a false gap. */
   checkRetention(recordsKept: number): void {
     for (const { reader, floor, head } of this.#declared) {
-      if (floor < this.below || floor <= this.trimmedTo) continue;
-      const kept = this.between(floor, head).length + (head > floor && this.has(head) ? 1 : 0);
+      if (floor < this.records.below || floor <= this.trimmedTo) continue;
+      const kept = this.records.between(floor, head).length + (head > floor && this.records.has(head) ? 1 : 0);
       if (kept >= recordsKept) continue;
       const text = `${reader} was told that what lies up to ${floor} was trimmed, which leaves ${kept} records up to ${head}; ${recordsKept} are promised`;
       this.#report('false-gap', text, { cursor: floor, reader });
@@ -246,9 +167,7 @@ export class ChannelHistory {
 
   /** The log began another life (its epoch changed, or it diverged): what was known counts no more. */
   reset(epoch?: string): void {
-    for (const { cursor } of this.entries) if (epochOf(cursor) !== epoch) this.#overEpochs.add(epochOf(cursor));
-    this.entries = [];
-    this.below = '';
+    for (const { cursor } of this.records.clear()) if (epochOf(cursor) !== epoch) this.#overEpochs.add(epochOf(cursor));
     this.floor = undefined;
     this.trimmedTo = '';
     this.#acknowledged = [];
@@ -259,9 +178,9 @@ export class ChannelHistory {
   }
 
   /** Two records cannot stand at one position: one of them is gone. */
-  #neighbours(at: number, cursor: string): void {
-    for (const other of [this.entries[at - 1], this.entries[at]]) {
-      if (other === undefined || positionOf(other.cursor) !== positionOf(cursor)) continue;
+  #checkNeighbours(cursor: string): void {
+    for (const other of this.records.around(cursor)) {
+      if (positionOf(other.cursor) !== positionOf(cursor)) continue;
       this.#report(
         other.acknowledged ? 'gone' : 'disagreement',
         `${cursor} and ${other.cursor} are different records at one position${other.acknowledged ? '; the second was acknowledged' : ''}`,
@@ -301,7 +220,7 @@ export class ChannelHistory {
     const isNews = entry.id === undefined;
     entry.id = what.id;
     if (isNews) this.#identified(entry, what.id);
-    const append = this.appended.get(what.id);
+    const append = this.appends.get(what.id);
     if (append?.hash !== undefined && what.hash !== undefined && append.hash !== what.hash) {
       this.#report('altered', `the record at ${cursor} is not what was appended under its rid`, {
         ...where,
@@ -320,7 +239,7 @@ export class ChannelHistory {
       return;
     }
     this.#cursorById.set(id, cursor);
-    const append = this.appended.get(id);
+    const append = this.appends.get(id);
     if (append === undefined) {
       if (this.#closedWorld) this.#report('phantom', `nobody appended the record at ${cursor}`, { cursor, rid });
       return;
@@ -335,12 +254,5 @@ export class ChannelHistory {
       cursor,
       rid,
     });
-  }
-
-  #retire(): void {
-    const gone = this.entries.splice(0, this.entries.length - this.#windowRecords);
-    this.below = (gone.at(-1) as Entry).cursor;
-    for (const { id } of gone) if (id !== undefined) this.#cursorById.delete(id);
-    this.#writers.retire(this.below);
   }
 }

@@ -62,7 +62,7 @@ export class HistoryChecker {
     const channel = this.#channel(event.channel);
     switch (event.kind) {
       case 'append':
-        if (channel.onAppend(event) === 'first') this.#appends.sent++;
+        if (channel.appends.take(event) === 'first') this.#appends.sent++;
         return;
       case 'outcome':
         this.#appends[event.outcome.state]++;
@@ -127,7 +127,7 @@ export class HistoryChecker {
     let unjudged = 0;
     for (const channel of this.#channels.values()) {
       records += channel.recordCount;
-      unjudged += channel.unjudged;
+      unjudged += channel.unjudged.count;
       for (const reader of channel.readers.values()) {
         const figures = reader.figures;
         readers.push(figures);
@@ -166,7 +166,8 @@ export class HistoryChecker {
       if (recordsKept !== undefined) channel.checkRetention(recordsKept);
       for (const reader of channel.readers.values()) {
         if (settled !== undefined && !settled.has(reader.reader)) continue;
-        for (const entry of channel.after(reader.place ?? '')) channel.lost(reader, entry.cursor, entry.acknowledged);
+        for (const entry of channel.records.after(reader.place ?? ''))
+          channel.lost(reader, entry.cursor, entry.acknowledged);
       }
       compareOrders([...channel.readers.values()], report);
     }

@@ -3,7 +3,8 @@
  * duplicates, false gaps, broken chains, places that went back.
  */
 import { judge } from '@tideway/protocol';
-import { identity, type ChannelHistory } from './channel-history.ts';
+import { identity } from './appends.ts';
+import type { ChannelHistory } from './channel-history.ts';
 import { epochOf, namesRecord } from './cursor-order.ts';
 import type { GapEvent, MarkEvent, RecordEvent, SubscribedEvent } from './history.ts';
 import type { ReaderHistory } from './reader-history.ts';
@@ -115,18 +116,15 @@ function declareGap(
     if (cursor > (channel.floor?.cursor ?? '')) channel.floor = { cursor, tick: gap.tick };
     if (gap.head !== undefined) channel.declared({ reader: reader.reader, floor: cursor, head: gap.head });
   } else if (mayDiverge) {
-    if (from !== undefined && channel.entries.length > 0 && !sameLife(channel, cursor, reason))
-      channel.reset(epochOf(cursor));
+    const { first } = channel.records;
+    // Another reader may have told of the log's new life already, and what is known belong to it.
+    const isSameLife = first !== undefined && reason === 'epoch' && epochOf(first.cursor) === epochOf(cursor);
+    if (from !== undefined && first !== undefined && !isSameLife) channel.reset(epochOf(cursor));
   } else {
     const text = `${reader.reader} was told that the log is another one (${reason}) behind ${from ?? 'its start'}: what was acknowledged there is gone`;
     report('gone', text, where);
   }
   reader.restart(cursor);
-}
-
-/** True when another reader already told of the log's new life, and what is known belongs to it. */
-function sameLife(channel: ChannelHistory, cursor: string, reason: GapEvent['reason']): boolean {
-  return reason === 'epoch' && epochOf((channel.entries[0] as { readonly cursor: string }).cursor) === epochOf(cursor);
 }
 
 function invited(reader: ReaderHistory, event: RecordEvent | MarkEvent | GapEvent, { report }: ReaderRules): boolean {
@@ -153,8 +151,9 @@ export function checkMark(reader: ReaderHistory, channel: ChannelHistory, event:
       return;
     case 'apply':
       // A mark says that nothing is there for this reader up to its cursor, and at it.
-      for (const entry of channel.between(place, event.cursor)) channel.lost(reader, entry.cursor, entry.acknowledged);
-      if (channel.has(event.cursor)) channel.lost(reader, event.cursor, false);
+      for (const entry of channel.records.between(place, event.cursor))
+        channel.lost(reader, entry.cursor, entry.acknowledged);
+      if (channel.records.has(event.cursor)) channel.lost(reader, event.cursor, false);
       reader.advance(event.cursor);
   }
 }
@@ -198,11 +197,11 @@ export function checkRecord(
   }
   // What is known to stand between this record and the one it claims to follow, or the place, was skipped.
   const from = reader.place ?? place;
-  for (const entry of channel.between(namesRecord(prev) && prev < from ? prev : from, cursor)) {
+  for (const entry of channel.records.between(namesRecord(prev) && prev < from ? prev : from, cursor)) {
     if (entry.cursor > from) channel.lost(reader, entry.cursor, entry.acknowledged);
     else report('broken-chain', `${cursor} claims to follow ${prev}, but ${entry.cursor} stands between them`, where);
   }
-  const beyond = cursor <= channel.below;
+  const beyond = cursor <= channel.records.below;
   if (namesRecord(prev)) channel.note(prev, {});
   channel.note(cursor, { prev, ...(id === undefined ? {} : { id }), hash: event.hash, reader: reader.reader });
   reader.advance(cursor);
@@ -225,7 +224,7 @@ function early(
   { report }: ReaderRules,
 ): void {
   if (id === undefined || reader.session === undefined) return;
-  const append = channel.appended.get(id);
+  const append = channel.appends.get(id);
   if (append === undefined || append.outcome !== undefined || append.session !== reader.session) return;
   report(
     'record-before-ok',
