@@ -84,17 +84,20 @@ export class TailError extends Error {
   readonly oldest: Position | undefined;
   /** With `epoch`: the partition's new one. */
   readonly epoch: string | undefined;
+  /** With `unavailable`: true where that does not pass until somebody acts (wrong credentials, other constants). */
+  readonly isFinal: boolean;
 
   constructor(
     reason: TailError['reason'],
     message: string,
-    more: { oldest?: Position; epoch?: string; cause?: unknown } = {},
+    more: { oldest?: Position; epoch?: string; isFinal?: boolean; cause?: unknown } = {},
   ) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause });
     this.name = 'TailError';
     this.reason = reason;
     this.oldest = more.oldest;
     this.epoch = more.epoch;
+    this.isFinal = more.isFinal ?? false;
   }
 }
 

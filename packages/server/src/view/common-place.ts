@@ -1,13 +1,14 @@
 /** The newest place that a view and a log have in common, once the log holds something else at the view's newest one. */
-import { TailError, type Log } from '../log/log.ts';
+import { TailError } from '../log/log.ts';
 import type { Place } from './trail.ts';
+import type { ViewLog } from './view-log.ts';
 
 /**
  * @param places what the view applied, oldest first; the log has a beginning of it and nothing else
  * @returns `undefined` where none of them stands in the log
  */
 export async function findCommonPlace(
-  log: Log,
+  log: ViewLog,
   partition: number,
   places: readonly Place[],
 ): Promise<Place | undefined> {
@@ -25,7 +26,7 @@ export async function findCommonPlace(
 }
 
 /** A tail starts only behind a record that stands where it is said to. */
-async function stands(log: Log, partition: number, place: Place): Promise<boolean> {
+async function stands(log: ViewLog, partition: number, place: Place): Promise<boolean> {
   try {
     const tail = await log.tail(
       partition,

@@ -4,7 +4,7 @@
  */
 import { POSITION_ZERO, TAG_HIGHEST, type GapReason } from '@tideway/protocol';
 import type { Env } from '../env.ts';
-import type { Log, LogConstants, Position, Tail, TailError } from '../log/log.ts';
+import type { LogConstants, Position, Tail, TailError } from '../log/log.ts';
 import { Applier } from './applier.ts';
 import { Channels } from './channels.ts';
 import { FeedIndex } from './feed-index.ts';
@@ -18,6 +18,7 @@ import type { Applied } from './store-keys.ts';
 import type { Store, StoreError } from './store.ts';
 import { TRAIL_RECORDS } from './trail.ts';
 import { Upkeep } from './upkeep.ts';
+import type { ViewLog } from './view-log.ts';
 import type { Retention, Verdict, VisibleRecord } from './view.ts';
 import { WindowParts } from './window-parts.ts';
 import { Writer } from './writer.ts';
@@ -40,7 +41,7 @@ export interface ViewTrouble {
 
 export interface ViewOptions {
   /** Open; `constants` is what its `open` gave. */
-  readonly log: Log;
+  readonly log: ViewLog;
   readonly constants: LogConstants;
   /** Which partition of the log, 0-based; 0 by default. */
   readonly partition?: number;
@@ -63,6 +64,8 @@ export interface ViewOptions {
   readonly onTrimmed?: ((channel: string, records: number) => void) | undefined;
   /** Channels kept in memory without being in use. */
   readonly channelsKeptMax?: number;
+  /** Once aborted, nothing of the log is waited for in order to open. */
+  readonly givenUp?: AbortSignal | undefined;
   /** Where its store lies far behind the log, it is served from this one meanwhile (forerunner.ts). Absent: it waits. */
   readonly forerunStore?: Store | undefined;
 }
@@ -228,11 +231,13 @@ export function ridWindowMsOf({ applier, parts, writer }: Life, { env, constants
 }
 
 export function trouble(
-  options: Pick<ViewOptions, 'onTrouble'>,
+  options: Pick<ViewOptions, 'onTrouble' | 'givenUp'>,
   event: ViewTrouble['event'],
   message: string,
   error?: unknown,
 ): void {
+  // Why a start is given up says whoever does it.
+  if (options.givenUp?.aborted === true) return;
   const why = error instanceof Error ? `${message}: ${error.message}` : message;
   options.onTrouble(error === undefined ? { event, message } : { event, message: why, error });
 }

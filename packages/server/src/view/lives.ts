@@ -22,6 +22,7 @@ import { StoreKeeper } from './store-keeper.ts';
 import type { Applied } from './store-keys.ts';
 import { isDamage } from './store.ts';
 import { findChanges, findFilled } from './succession.ts';
+import { answerUntil } from './view-log.ts';
 
 const RETRY_MS = 1_000;
 
@@ -136,7 +137,7 @@ export class Lives {
   /** Resolves when it serves. */
   async begin(): Promise<void> {
     await this.#begin(undefined);
-    await this.#serving.promise;
+    await answerUntil(this.#options.givenUp, this.#serving.promise);
   }
 
   /** Begins behind a forerunner, which serves until this one has come as far; `onTakenOver` is called in that very step. */

@@ -1,9 +1,10 @@
 /** What a partition of the log holds; what the store knew of it where the log cannot be asked now. */
 import { POSITION_ZERO } from '@tideway/protocol';
-import { TailError, type Bounds, type Log, type Position } from '../log/log.ts';
+import { TailError, type Bounds, type Position } from '../log/log.ts';
 import type { Applied } from './store-keys.ts';
+import type { ViewLog } from './view-log.ts';
 
-export async function boundsOrFound(log: Log, partition: number, found: Applied | undefined): Promise<Bounds> {
+export async function boundsOrFound(log: ViewLog, partition: number, found: Applied | undefined): Promise<Bounds> {
   try {
     return await log.bounds(partition);
   } catch (error) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodePositionNumber } from '@tideway/protocol';
-import type { PhysicalRecord, TailRecord } from '../log/log.ts';
+import { TailError, type PhysicalRecord, type TailRecord } from '../log/log.ts';
 import { recordTag } from '../log/record.ts';
 import type { ViewTrouble } from './log-view.ts';
 import { MemoryStore } from './store-memory.ts';
@@ -76,3 +76,17 @@ for (const [when, go] of Object.entries(goings)) {
     await rig.view.close();
   });
 }
+
+test('an empty view does not wait for a log that is away until somebody acts', async () => {
+  const log = new GivenLog({ epoch: EPOCH, window: 10 });
+  log.isAway = true;
+  let tries = 0;
+  const bounds = log.bounds.bind(log);
+  log.bounds = () => {
+    if (++tries < 3) return bounds();
+    return Promise.reject(new TailError('unavailable', 'the broker does not take this password', { isFinal: true }));
+  };
+  const opening = Rig.open(new MemoryStore(), { log, constants: log.constants, env: instantEnv() });
+  await assert.rejects(opening, /does not take this password/);
+  assert.equal(tries, 3);
+});

@@ -3,6 +3,7 @@
  * what was applied. How a life begins, and is made anew from the log, is `lives.ts`; what serves while that takes long is
  * `forerunner.ts`.
  */
+import type { Env } from '../env.ts';
 import { TailError, type Position, type Tag } from '../log/log.ts';
 import type { ApplyEvents } from './applier.ts';
 import { Arrivals, Followers } from './followers.ts';
@@ -10,8 +11,9 @@ import { Forerunner, forerunFrom } from './forerunner.ts';
 import { ridWindowMsOf, trouble, type Life, type ViewOptions } from './life.ts';
 import { Lives } from './lives.ts';
 import { positionNumber } from './packed-place.ts';
-import { awayError } from './refusals.ts';
+import { awayError, closedError } from './refusals.ts';
 import { ViewFeed } from './view-feed.ts';
+import { untilGivenUp } from './view-log.ts';
 import type { ChannelState, Follower, LogView, Page, PageRequest, Verdict } from './view.ts';
 
 export type { ViewOptions, ViewTrouble } from './life.ts';
@@ -21,13 +23,20 @@ const RETRY_MS = 1_000;
 
 /**
  * Opens the view; resolves when it, or its forerunner, has applied what the log holds now, and waits for a log that is
- * away. Throws in words when its store cannot be used.
+ * away, until `givenUp` is aborted. Throws in words when its store cannot be used, or where the log is away for good, with
+ * nothing left open.
  * `state` throws `behind`, with `retryMs`, for a channel that is not in memory while the store is opened anew: some
  * milliseconds after the log let go of old segments, or for as long as a full disk does not let it open.
  */
 export async function createView(options: ViewOptions): Promise<LogView> {
-  const view = new OnePartitionView(options);
-  await view.open();
+  const { log, givenUp } = options;
+  const view = new OnePartitionView(givenUp === undefined ? options : { ...options, log: untilGivenUp(log, givenUp) });
+  try {
+    await view.open();
+  } catch (error) {
+    await view.close();
+    throw error;
+  }
   return view;
 }
 
@@ -140,15 +149,18 @@ class OnePartitionView implements LogView {
   // Beginning and end
 
   async open(): Promise<void> {
+    const { env, givenUp } = this.#options;
+    const isOver = (): boolean => givenUp?.aborted === true;
     const applied = await this.#whole.openStore();
     for (;;) {
       try {
         return await this.#begin(applied);
       } catch (error) {
-        if (!(error instanceof TailError) || error.reason !== 'unavailable') throw error;
+        if (isOver() || !isAway(error)) throw error;
         trouble(this.#options, 'tail_ended', 'the log went away before the view knew anything of it', error);
       }
-      await new Promise<void>((resolve) => this.#options.env.setTimer(RETRY_MS, resolve));
+      await pause(env, RETRY_MS, givenUp);
+      if (isOver()) throw closedError();
     }
   }
 
@@ -235,4 +247,22 @@ class OnePartitionView implements LogView {
       }
     }
   }
+}
+
+/** The log is expected to come by itself. */
+function isAway(error: unknown): error is TailError {
+  return error instanceof TailError && error.reason === 'unavailable' && !error.isFinal;
+}
+
+/** Ends sooner where it is given up. */
+function pause(env: Env, ms: number, givenUp: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      cancel();
+      givenUp?.removeEventListener('abort', end);
+      resolve();
+    };
+    const cancel = env.setTimer(ms, end);
+    givenUp?.addEventListener('abort', end);
+  });
 }

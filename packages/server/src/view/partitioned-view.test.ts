@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Env } from '../env.ts';
 import type { PhysicalRecord } from '../log/log.ts';
 import type { LogView, ViewTrouble } from './log-view.ts';
 import { createPartitionedView } from './partitioned-view.ts';
 import { MemoryStore } from './store-memory.ts';
+import type { Store } from './store.ts';
+import { FaultyStore } from './testing/faulty-store.ts';
 import { PartitionedLog } from './testing/partitioned-log.ts';
 import { instantEnv, Listener, waitFor } from './testing/view-rig.ts';
 import type { Verdict } from './view.ts';
@@ -16,14 +19,18 @@ function record(channel: string): PhysicalRecord & { readonly ticket: string } {
   return { channel, kind: 'data', encoding: 'json', payload: Buffer.from(`{"n":${serial}}`), time: serial, ticket };
 }
 
-async function openView(log: PartitionedLog, stores = channels.map(() => new MemoryStore())) {
+async function openView(
+  log: PartitionedLog,
+  stores: readonly Store[] = channels.map(() => new MemoryStore()),
+  env: Env = instantEnv(),
+) {
   const verdicts = new Map<string, Verdict>();
   const troubles: ViewTrouble[] = [];
   const view = await createPartitionedView({
     log,
     constants: await log.open(),
-    createStore: (partition) => stores[partition] as MemoryStore,
-    env: instantEnv(),
+    createStore: (partition) => stores[partition] as Store,
+    env,
     retention: () => ({}),
     onVerdict: (ticket, verdict) => void verdicts.set(ticket, verdict),
     onTrouble: (trouble) => troubles.push(trouble),
@@ -101,7 +108,7 @@ test('while the log is away a start serves what the stores have, and goes on whe
   const view = await createPartitionedView({
     log,
     constants: { ...constants, window: 1_000, partitionOf: (channel) => log.partitionOf(channel) },
-    createStore: (partition) => first.stores[partition] as MemoryStore,
+    createStore: (partition) => first.stores[partition] as Store,
     env: instantEnv(),
     retention: () => ({}),
     onVerdict() {},
@@ -116,4 +123,65 @@ test('while the log is away a start serves what the stores have, and goes on whe
   await waitFor('the record', () => listener.records.length === 1);
   assert.deepEqual(listener.heard, ['records 1']);
   await view.close();
+});
+
+/** Counts the timers that are set. */
+function countingEnv(): Env & { pending: number } {
+  const env = {
+    ...instantEnv(),
+    pending: 0,
+    setTimer(delayMs: number, callback: () => void): () => void {
+      env.pending++;
+      let isSet = true;
+      const over = (): void => {
+        if (isSet) env.pending--;
+        isSet = false;
+      };
+      const cancel = instantEnv().setTimer(delayMs, () => {
+        over();
+        callback();
+      });
+      return () => {
+        over();
+        cancel();
+      };
+    },
+  };
+  return env;
+}
+
+/** Knows whether it is open. */
+class CountedStore extends MemoryStore {
+  isOpen = false;
+
+  override async open(): Promise<void> {
+    await super.open();
+    this.isOpen = true;
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    this.isOpen = false;
+  }
+}
+
+test('a partition that is away, or never answers, does not hide the final error of another one', async () => {
+  const log = new PartitionedLog(4);
+  log.away.add(0);
+  log.silent.add(1);
+  const stores = channels.map(() => new CountedStore());
+  const held = new FaultyStore(stores[3] as MemoryStore);
+  const release = held.holdOpening();
+  held.isStuck = true;
+  const env = countingEnv();
+  const opening = openView(log, [...stores.slice(0, 3), held], env);
+  const failure = assert.rejects(opening, /the disk says no/);
+  await waitFor('the others wait for the log, or serve', () => log.asked > 8);
+  release();
+  await failure;
+  assert.deepEqual(
+    stores.map(({ isOpen }) => isOpen),
+    [false, false, false, false],
+  );
+  assert.equal(env.pending, 0, 'no timer is left');
 });

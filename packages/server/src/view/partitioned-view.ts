@@ -5,35 +5,39 @@ import type { Store } from './store.ts';
 import type { ChannelState, Feed, Follower, Page, PageRequest, Verdict } from './view.ts';
 import { UNWRITTEN_BYTES_MAX, UNWRITTEN_RECORDS_MAX } from './writer.ts';
 
-/** Opens the views of all partitions; resolves when each has applied what the log holds now. */
+/**
+ * Opens the views of all partitions; resolves when each has applied what the log holds now. Rejects as soon as one of them
+ * does, whatever the others wait for, with nothing left open.
+ */
 export async function createPartitionedView(
-  options: Omit<ViewOptions, 'store' | 'forerunStore' | 'partition'> & {
+  options: Omit<ViewOptions, 'store' | 'forerunStore' | 'partition' | 'givenUp'> & {
     readonly createStore: (partition: number) => Store;
     readonly createForerunStore?: ((partition: number) => Store) | undefined;
   },
 ): Promise<LogView> {
   const { createStore, createForerunStore, ...shared } = options;
   const partitions = options.constants.epochs.length;
-  const results = await Promise.allSettled(
-    Array.from({ length: partitions }, (_, partition) =>
-      createView({
-        // What waits for the stores is bounded for all of them together.
-        unwrittenBytesMax: Math.ceil(UNWRITTEN_BYTES_MAX / partitions),
-        unwrittenRecordsMax: Math.ceil(UNWRITTEN_RECORDS_MAX / partitions),
-        ...shared,
-        partition,
-        store: createStore(partition),
-        forerunStore: createForerunStore?.(partition),
-      }),
-    ),
+  const givenUp = new AbortController();
+  const opening = Array.from({ length: partitions }, (_, partition) =>
+    createView({
+      // What waits for the stores is bounded for all of them together.
+      unwrittenBytesMax: Math.ceil(UNWRITTEN_BYTES_MAX / partitions),
+      unwrittenRecordsMax: Math.ceil(UNWRITTEN_RECORDS_MAX / partitions),
+      ...shared,
+      partition,
+      store: createStore(partition),
+      forerunStore: createForerunStore?.(partition),
+      givenUp: givenUp.signal,
+    }),
   );
-  const views = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed !== undefined) {
-    await Promise.all(views.map((view) => view.close()));
-    throw failed.reason;
+  try {
+    const views = await Promise.all(opening);
+    return partitions === 1 ? (views[0] as LogView) : new PartitionedView(views, options.constants.partitionOf);
+  } catch (error) {
+    givenUp.abort();
+    for (const one of await Promise.allSettled(opening)) if (one.status === 'fulfilled') await one.value.close();
+    throw error;
   }
-  return partitions === 1 ? (views[0] as LogView) : new PartitionedView(views, options.constants.partitionOf);
 }
 
 class PartitionedView implements LogView {

@@ -3,7 +3,6 @@
  * is asked, for places that the view remembers: its last records while it runs, its last visible ones after a start.
  */
 import { encodePositionNumber } from '@tideway/protocol';
-import type { Log } from '../log/log.ts';
 import { findCommonPlace } from './common-place.ts';
 import { cutBack } from './cut-back.ts';
 import { FeedIndex } from './feed-index.ts';
@@ -13,6 +12,7 @@ import { readApplied } from './standing.ts';
 import type { StoreKeeper } from './store-keeper.ts';
 import type { Applied } from './store-keys.ts';
 import { Trail, TRAIL_RECORDS, type Place } from './trail.ts';
+import type { ViewLog } from './view-log.ts';
 
 /** Behind every position. */
 const END = 'C';
@@ -20,11 +20,11 @@ const END = 'C';
 export class Rewind {
   /** What was applied last, in this run. */
   readonly trail = new Trail();
-  readonly #log: Log;
+  readonly #log: ViewLog;
   readonly #partition: number;
   readonly #keeper: StoreKeeper;
 
-  constructor(log: Log, partition: number, keeper: StoreKeeper) {
+  constructor(log: ViewLog, partition: number, keeper: StoreKeeper) {
     this.#log = log;
     this.#partition = partition;
     this.#keeper = keeper;

@@ -3,8 +3,8 @@
  * takes a moment in which reads wait, so that is done no more often than it is worth.
  */
 import type { Env } from '../env.ts';
-import type { Log } from '../log/log.ts';
 import { trouble, type ViewOptions } from './life.ts';
+import type { ViewLog } from './view-log.ts';
 import type { Writer } from './writer.ts';
 
 /** Opening the store anew takes at most this part of the time. */
@@ -13,7 +13,7 @@ const SETTLE_SHARE = 1 / 50;
 export class Settler {
   readonly #options: ViewOptions;
   readonly #env: Env;
-  readonly #log: Log;
+  readonly #log: ViewLog;
   readonly #partition: number;
   #againMs = Number.NEGATIVE_INFINITY;
 

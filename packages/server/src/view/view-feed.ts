@@ -1,8 +1,9 @@
 /** The feed of a partition as its view serves it: from the life that is now, in its epoch. */
-import type { Log, Position, Tag } from '../log/log.ts';
+import type { Position, Tag } from '../log/log.ts';
 import type { Arrivals } from './followers.ts';
 import type { Life } from './life.ts';
 import { notHereError } from './refusals.ts';
+import type { ViewLog } from './view-log.ts';
 import type { Feed, FeedPage, FeedRequest } from './view.ts';
 
 export class ViewFeed implements Feed {
@@ -16,7 +17,7 @@ export class ViewFeed implements Feed {
     /** The life whose memory is true. */
     readonly lifeNow: () => Life;
     readonly arrivals: Arrivals;
-    readonly log: Log;
+    readonly log: ViewLog;
     readonly partition: number;
     /** What `read` makes of the life that serves. */
     readonly fromLife: <T>(read: (life: Life) => Promise<T>) => Promise<T>;

@@ -32,7 +32,7 @@ export interface WorldOptions {
   /** Where a channel lies, as far as the news of the log go; one partition by default. */
   readonly partitionOf?: (channel: string) => number;
   /** Settings of the view, its store among them. */
-  readonly view?: Partial<ViewOptions>;
+  readonly view?: Partial<Omit<ViewOptions, 'log'>> & { readonly log?: Log };
   readonly measures?: Measures;
   /** Told what the hub could not do; by default that fails the test. */
   readonly onTrouble?: (error: unknown) => void;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AppendOutcome } from '../log.ts';
+import { TailError, type AppendOutcome } from '../log.ts';
 import { BrokerError } from './broker-port.ts';
 import { BrokerWorld } from './testing/broker-world.ts';
 
@@ -85,6 +85,23 @@ test('a start that waits can be given up', async () => {
   const tries = world.broker.calls.get('connect');
   await world.pass(60_000);
   assert.equal(world.broker.calls.get('connect'), tries);
+});
+
+test('a log that opened without its broker says where only somebody can help: other constants', async () => {
+  const world = new BrokerWorld(15);
+  await world.openNode({ partitions: 2 });
+  world.broker.isReachable = false;
+  const node = world.node({ remembered: { epochs: ['abcdef'], window: 64 } });
+  await world.of(node.log.open());
+  const away = await failure(world.of(node.log.bounds(0)));
+  assert.equal((away as TailError).isFinal, false);
+  world.broker.isReachable = true;
+  await world.until(() => node.events.length === 2, 'the broker to be heard');
+  for (const ask of [() => node.log.bounds(0), () => node.log.tail(0, 'oldest', () => undefined, assert.fail)]) {
+    const error = await failure(world.of<unknown>(ask()));
+    assert.ok(error instanceof TailError && error.reason === 'unavailable' && error.isFinal, String(error));
+    assert.match(error.message, /was made with 2 partitions, asked for are 1/);
+  }
 });
 
 test('a log whose connection ends while it is asked for its bounds is unavailable', async () => {

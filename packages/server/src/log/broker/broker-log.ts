@@ -29,6 +29,7 @@ import { Outage } from './outage.ts';
 import { PartitionFeed } from './partition-feed.ts';
 import { PartitionKeeper } from './partition-keeper.ts';
 import { PartitionWriter } from './partition-writer.ts';
+import { unavailableError } from './place-check.ts';
 import { AppendCall, QueueRoom } from './write-queue.ts';
 
 export type { BrokerLogEvent, BrokerLogOptions, RememberedConstants } from './broker-log-options.ts';
@@ -123,7 +124,7 @@ export class BrokerLog implements Log {
 
   async bounds(partition: number): Promise<Bounds> {
     const { keeper, feed } = this.#at(partition);
-    if (!this.#link.isUp) throw new TailError('unavailable', this.#awayMessage(partition));
+    if (!this.#link.isUp) throw unavailableError(this.#awayMessage(partition), this.#link.error);
     const { oldest, newest } = await feed.bounds();
     keeper.heard({ oldest });
     return { oldest: positionOf(oldest), newest: positionOf(newest), fromGenesis: oldest === 0 };

@@ -8,7 +8,7 @@ import type { PortBounds, StoredRecord } from './broker-port.ts';
 import { fromNative, LOG_TICKET } from './native-record.ts';
 import { PartitionFollower } from './partition-follower.ts';
 import type { PartitionParts } from './partition-parts.ts';
-import { checkPlace, countContiguous, holeError, isFinal, trimmedError } from './place-check.ts';
+import { checkPlace, countContiguous, holeError, isFinal, trimmedError, unavailableError } from './place-check.ts';
 
 export interface FeedEvents {
   /** The follower runs, or has ended and is being replaced. */
@@ -258,5 +258,5 @@ function toTailRecord(stored: StoredRecord, tickets?: (string | undefined)[]): T
 function readError(place: string, error: unknown): Error {
   if (error instanceof TailError || error instanceof RangeError) return error;
   const message = `${place} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
-  return new TailError('unavailable', message, { cause: error });
+  return unavailableError(message, error);
 }

@@ -6,7 +6,7 @@ import { tagsMatch } from '@tideway/protocol';
 import { TailError } from '../log.ts';
 import { positionOf } from '../position.ts';
 import { recordTag } from '../record.ts';
-import type { BrokerPort, StoredRecord } from './broker-port.ts';
+import { BrokerError, type BrokerPort, type StoredRecord } from './broker-port.ts';
 import { fromNative } from './native-record.ts';
 
 /** A record's number and tag; without a tag only the number is compared. */
@@ -68,6 +68,11 @@ export function holeError(
 ): TailError {
   const message = `${port.place}, partition ${partition}: behind record ${after} stands ${next[0]?.number}`;
   return new TailError('damaged', message, { cause });
+}
+
+/** What cannot be asked now, because of `cause`. */
+export function unavailableError(message: string, cause: unknown): TailError {
+  return new TailError('unavailable', message, { cause, isFinal: cause instanceof BrokerError && cause.isFinal });
 }
 
 /** True for what no further attempt changes. */

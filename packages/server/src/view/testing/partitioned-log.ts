@@ -1,4 +1,7 @@
-/** A log of several partitions made of memory logs, that can be unreachable, and be begun anew with another epoch. */
+/**
+ * A log of several partitions made of memory logs, that can be unreachable, as a whole or one of them, can leave a
+ * question unanswered, and be begun anew with another epoch.
+ */
 import {
   TailError,
   type AppendOutcome,
@@ -19,6 +22,12 @@ export class PartitionedLog implements Log {
   readonly #epochs: string[] = [];
   readonly #tails = new Map<number, Set<(error: TailError) => void>>();
   isAway = false;
+  /** Partitions that are unreachable on their own. */
+  readonly away = new Set<number>();
+  /** Partitions that are asked and never answer. */
+  readonly silent = new Set<number>();
+  /** How often it was asked for a tail or for bounds. */
+  asked = 0;
 
   constructor(partitions: number) {
     this.#parts = Array.from({ length: partitions }, () => new MemoryLog({ window: 1_000 }));
@@ -72,7 +81,7 @@ export class PartitionedLog implements Log {
     onBatch: (batch: readonly TailRecord[]) => Promise<void> | undefined,
     onError: (error: TailError) => void,
   ): Promise<Tail> {
-    if (this.isAway) throw unreachable();
+    await this.#reach(partition);
     const tail = await (this.#parts[partition] as MemoryLog).tail(0, after, onBatch, onError);
     const tails = this.#tails.get(partition) ?? new Set();
     this.#tails.set(partition, tails.add(onError));
@@ -80,12 +89,18 @@ export class PartitionedLog implements Log {
   }
 
   async bounds(partition: number): Promise<Bounds> {
-    if (this.isAway) throw unreachable();
+    await this.#reach(partition);
     return await (this.#parts[partition] as MemoryLog).bounds(0);
   }
 
   settled(partition: number, position: Position): Promise<void> {
     return (this.#parts[partition] as MemoryLog).settled(0, position);
+  }
+
+  async #reach(partition: number): Promise<void> {
+    this.asked++;
+    if (this.isAway || this.away.has(partition)) throw unreachable();
+    if (this.silent.has(partition)) await new Promise<never>(() => {});
   }
 
   async close(): Promise<void> {
