@@ -54,7 +54,8 @@ export class SignIn {
   hold(session: Session, frame: EarlyFrame): boolean {
     const early = this.#early.get(session);
     if (early === undefined) return false;
-    early.bytes += frame.payload?.length ?? 0;
+    const { payload, decoded } = frame;
+    early.bytes += payload?.length ?? (decoded.ok ? Buffer.byteLength(decoded.data ?? '') : 0);
     if (early.frames.length < EARLY_MAX && early.bytes <= EARLY_BYTES_MAX) early.frames.push(frame);
     else this.#replies.close(session, 'overloaded', 'too much was sent before the answer to hello');
     return true;
