@@ -1,5 +1,5 @@
 /**
- * The frames of PROTOCOL.md §2 as discriminated unions: what a client may send, what a server may send.
+ * The frames of PROTOCOL.md §4 as discriminated unions: what a client may send, what a server may send.
  * Types only; `client-header.ts` and `server-header.ts` read and write them.
  */
 import type { Code } from './codes.ts';
@@ -71,7 +71,7 @@ export interface Subscribed {
   readonly channel: string;
   /** The place: the client always takes it, also where it is lower than its own. */
   readonly cursor: string;
-  /** The newest visible record; equal to `cursor` where there is none. The subscription is live once place ≥ head. */
+  /** The newest visible record behind `cursor`; equal to it where there is none. The subscription is live once place ≥ head. */
   readonly head: string;
   /** Present iff `from` was a cursor. */
   readonly resumed?: boolean;
@@ -144,8 +144,8 @@ export type ServerFrame =
       readonly conflated?: number;
     }
   | { readonly op: 'signal'; readonly channel: string; readonly user?: string; readonly key?: string }
-  | { readonly op: 'closed'; readonly channel: string; readonly code?: Code }
-  | { readonly op: 'unsubscribed'; readonly channel: string; readonly code?: Code }
+  | { readonly op: 'closed'; readonly channel: string }
+  | { readonly op: 'unsubscribed'; readonly channel: string; readonly code: Code }
   | { readonly op: 'log'; readonly state: 'down' | 'up' }
   | { readonly op: 'drain'; readonly withinMs: number }
   | { readonly op: 'ping' };

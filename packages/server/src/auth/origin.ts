@@ -26,7 +26,7 @@ export interface OriginVerdict {
 }
 
 export interface OriginPolicy {
-  /** Whether the `Host` header is a name of ours; where not, the answer is 421 with this reason. */
+  /** Whether the `Host` header is a name of ours; where not, the answer is 403 with this reason. */
   checkHost(headers: IncomingHttpHeaders): { readonly allowed: boolean; readonly reason?: string };
   /** Whether the page behind the request may use this server; requests of no page may. */
   checkOrigin(headers: IncomingHttpHeaders, isEncrypted: boolean): OriginVerdict;

@@ -63,7 +63,7 @@ export const httpReadChecks: readonly Check[] = [
       middle.records.map((record) => record['data']),
       [3, 4],
     );
-    assert.deepEqual([middle.next, middle.end], [cursors[3], false]);
+    assert.deepEqual([middle.first, middle.next, middle.end], [cursors[2], cursors[3], false]);
     const front = await page(wire, { channel, before: cursors[2] });
     assert.deepEqual(
       front.records.map((record) => record['data']),
@@ -152,6 +152,24 @@ export const httpReadChecks: readonly Check[] = [
     assert.deepEqual([nothing.records, nothing.next, nothing.end], [[], got.next, true]);
     // What is there already is not waited for.
     assert.equal((await page(wire, { channel, after: next, wait: '30' })).records.length, 1);
+    const closing = page(wire, { channel, after: got.next, wait: '30' });
+    closing.catch(() => {});
+    await talk.fence();
+    assert.equal((await wire.http('POST', '/v1/close', { query: { channel } })).status, 200);
+    assert.deepEqual((await closing).records, []);
+  }),
+
+  check('HTTP-2', 'HEAD is answered as GET is, without the body', async (wire) => {
+    const channel = wire.channel();
+    await wire.post(channel, '1');
+    const query = { channel, after: 'oldest', limit: '1' };
+    const [get, head] = [
+      await wire.http('GET', '/v1/records', { query }),
+      await wire.http('HEAD', '/v1/records', { query }),
+    ];
+    assert.deepEqual([head.status, head.text, head.headers.get('etag')], [200, '', get.headers.get('etag')]);
+    assert.equal(head.headers.get('content-length'), String(Buffer.byteLength(get.text)));
+    assert.equal((await wire.http('HEAD', '/v1/events', { query: { channel } })).status, 400);
   }),
 
   check('HTTP-5 SUB-8', 'a reader that only waits, page after page, gets every record once', async (wire) => {

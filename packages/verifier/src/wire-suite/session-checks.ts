@@ -56,6 +56,20 @@ export const sessionChecks: readonly Check[] = [
     assert.deepEqual((page.json as { records: unknown[] }).records, []);
   }),
 
+  check('HEL-3', 'what stands behind a hello that failed is refused, up to the next hello', async (wire) => {
+    const talk = await wire.connect();
+    const failing = talk.request({ op: 'hello', instance: 'i', token: 'not a token of anybody' });
+    const behind = talk.request({ op: 'unsubscribe', channel: wire.channel() });
+    talk.say({ op: 'pong' });
+    const again = talk.request(wire.hello());
+    const last = talk.request({ op: 'unsubscribe', channel: wire.channel() });
+    const [first, second] = await talk.answers([failing, behind]);
+    for (const answer of [first, second]) assert.equal(answer?.header['code'], 'unauthenticated');
+    for (const answer of await talk.answers([again, last])) assert.equal(answer.op, 'ok', answer.headerText);
+    // A pong is answered nowhere, not even here (HEL-1).
+    assert.equal(talk.heard.all.length, 4);
+  }),
+
   check(
     'HEL-2 LIM-2',
     'the answer to hello says who the server is, how often it pings and what its limits are',

@@ -61,6 +61,11 @@ export const subscribeChecks: readonly Check[] = [
       }
       const empty = await startOf(wire, wire.channel(), 'last:10');
       assert.equal(empty.ok['head'], empty.ok['cursor']);
+      // The newest record lies below the floor: there is none behind the place.
+      assert.equal((await wire.http('DELETE', '/v1/records', { query: { channel } })).status, 200);
+      const trimmed = await startOf(wire, channel, 'last:10');
+      assert.equal(trimmed.ok['head'], trimmed.ok['cursor']);
+      assert.ok((trimmed.ok['cursor'] as string) > (cursors[4] as string));
     },
   ),
 
