@@ -159,6 +159,32 @@ test('WebSocket or SSE: the SDK, EventSource, frames by hand and plain HTTP read
   );
 });
 
+test('WebSocket or SSE: the EventSource of the guide shows a hole also where it is said as it comes back (SUB-6)', async (t) => {
+  const made: EventTarget[] = [];
+  class Told extends EventTarget {
+    constructor() {
+      super();
+      made.push(this);
+    }
+  }
+  Object.assign(globalThis, { EventSource: Told });
+  t.after(() => Reflect.deleteProperty(globalThis, 'EventSource'));
+  const { follow } = (await load(t, read('websocket-or-sse'), 'feed.ts')) as {
+    follow: (url: string, onRecord: (data: unknown) => void) => void;
+  };
+  const shown: unknown[] = [];
+  follow('http://localhost', (data) => shown.push(data));
+  const tell = (name: string, data: object): void =>
+    void made[0]?.dispatchEvent(new MessageEvent(name, { data: JSON.stringify(data) }));
+  tell('ready', { channels: [{ channel: 'news:sport', cursor: 'a', head: 'a' }] });
+  tell('ready', { channels: [{ channel: 'news:sport', cursor: 'a', head: 'a', resumed: true }] });
+  assert.equal(shown.length, 0);
+  tell('ready', { channels: [{ channel: 'news:sport', cursor: 'b', head: 'b', resumed: false, reason: 'trimmed' }] });
+  assert.equal(shown.length, 1);
+  tell('gap', { channel: 'news:sport', cursor: 'c', reason: 'diverged' });
+  assert.equal(shown.length, 2);
+});
+
 test('bridge a broker you have: the configuration of the guide is right, and has the bridges that it says', async (t) => {
   const folder = projectFolder(t);
   writeFileSync(join(folder, 'tideway.config.ts'), blockNamed(read('bridges'), 'tideway.config.ts'));
