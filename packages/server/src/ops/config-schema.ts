@@ -203,7 +203,7 @@ export const settings = {
     default: 50_000,
     min: 1,
     max: 10_000_000,
-    meaning: 'Sessions and open requests of this node; beyond it new ones are turned away as `overloaded`.',
+    meaning: 'WebSockets and event streams of this node; beyond it new ones are turned away as `overloaded`.',
     reason: '50,000 idle ones take about 0.6 GB, and as many file descriptors.',
   },
   'limits.sessionsPerUser': {
