@@ -92,7 +92,7 @@ export class CatchUp {
     const { channel } = subscription;
     channel.flush();
     channel.usedMs = this.#env.monotonicMs();
-    tellGap(subscription);
+    subscription.tellGap();
     if (channel.ring.covers(subscription.place)) {
       this.#handOver(subscription);
       if (session.behind.size > 0) return this.add(session);
@@ -168,7 +168,7 @@ export class CatchUp {
       subscription.gap = 'trimmed';
       // A page without records says where it stands: at the floor.
       subscription.place = page.records[0]?.prev ?? page.next;
-      tellGap(subscription);
+      subscription.tellGap();
     }
     if (page.records.length === 0) {
       // Nothing lay between the place and the ring when the page was asked for.
@@ -184,13 +184,6 @@ export class CatchUp {
     session.pushCaughtUp(chunk);
     subscription.place = page.next;
   }
-}
-
-function tellGap(subscription: Subscription): void {
-  if (subscription.gap === undefined) return;
-  const { gap: reason, place: cursor } = subscription;
-  subscription.gap = undefined;
-  subscription.session.send({ op: 'gap', channel: subscription.channel.name, cursor, reason });
 }
 
 /** A cursor of the same epoch behind every record. */

@@ -263,6 +263,40 @@ test('a page is never ahead of what has come to those who follow the channel', a
   await world.close();
 });
 
+test('a page of what comes behind a gap is answered behind the gap (SUB-9)', async () => {
+  const made: { world?: World; floor?: string } = {};
+  const world = await World.create({
+    overView: (view) => ({
+      async read(channel, request) {
+        const page = await view.read(channel, request);
+        const { floor } = made;
+        delete made.floor;
+        // What was read is of a history that took the place of another one in this very moment.
+        if (floor !== undefined) made.world?.hub.liveChannel(channel)?.onGap({ cursor: floor, reason: 'diverged' });
+        return page;
+      },
+    }),
+  });
+  made.world = world;
+  let pieces = 0;
+  // In small pieces, one a turn: whoever waits for an answer goes on before what stands behind it.
+  const linked = linkTo(world, (bytes) => (++pieces % 2 === 0 ? 0 : Math.min(bytes, 16)));
+  await linked.view.ready('chat:1');
+  const listener = new Listener();
+  linked.view.follow('chat:1', listener);
+  const cursors = await world.appendMany('chat:1', 3);
+  await waitFor('the records', () => listener.records.length === 3);
+  const { floor } = world.view.state('chat:1');
+  made.floor = floor;
+  const life = linked.view.life('chat:1');
+  const page = await linked.view.read('chat:1', { after: cursors[0] as string, limit: 10, bytes: 1_000 });
+  assert.notEqual(linked.view.life('chat:1'), life, 'the gap has come');
+  assert.deepEqual(listener.heard.slice(-1), [`gap diverged ${floor}`]);
+  assert.deepEqual(page.records, [], 'what it holds comes behind the gap');
+  linked.end();
+  await world.close();
+});
+
 test('LNK-2: a link is told which partitions are down in its beats, at once, and never as a client is', async () => {
   const world = await World.create({ partitionOf: (channel) => Number(channel.at(-1)) });
   const linked = linkTo(world);

@@ -243,8 +243,9 @@ export class LinkSession {
     const { records, ...page } = await this.#hub
       .view(channel)
       .read(channel, { ...place, limit: limit as number, bytes });
-    // Followers of the channel get what the page holds before the page.
+    // Followers of the channel get what the page holds before the page, and the gap in front of that.
     this.#hub.liveChannel(channel)?.flush();
+    this.#session.subscriptions.get(channel)?.tellGap();
     this.#ok(id, page, Buffer.concat(records.map((record) => record.frame)));
   }
 

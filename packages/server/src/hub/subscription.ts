@@ -31,6 +31,14 @@ export class Subscription {
     return this.live ? this.channel.delivered : this.#place;
   }
 
+  /** Queues the gap that it was not told of, if there is one; its place is where the gap ends. */
+  tellGap(): void {
+    const { gap: reason, place: cursor } = this;
+    if (reason === undefined) return;
+    this.gap = undefined;
+    this.session.send({ op: 'gap', channel: this.channel.name, cursor, reason });
+  }
+
   /** Moves the place of a subscription that is not live. */
   set place(place: string) {
     this.#place = place;

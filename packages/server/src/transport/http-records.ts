@@ -186,7 +186,8 @@ export async function getRecords(reading: Reading, exchange: Exchange, identity:
     }
     return await sendPageBefore(reading, exchange, { channel, before, limit });
   }
-  await sendPageAfter(reading, exchange, { channel, after, limit, waitSeconds });
+  const untilMs = hub.env.monotonicMs() + waitSeconds * 1_000;
+  await sendPageAfter(reading, exchange, { channel, after, limit, untilMs });
 }
 
 async function sendPageBefore(
@@ -213,23 +214,25 @@ async function sendPageBefore(
 async function sendPageAfter(
   reading: Reading,
   exchange: Exchange,
-  asked: { readonly channel: string; readonly after: string; readonly limit: number; readonly waitSeconds: number },
+  asked: { readonly channel: string; readonly after: string; readonly limit: number; readonly untilMs: number },
 ): Promise<void> {
   const { hub, longReads } = reading;
-  const { channel, after, limit, waitSeconds } = asked;
+  const { channel, after, limit, untilMs } = asked;
   const view = hub.view(channel);
+  await view.ready(channel);
   const life = view.life(channel);
   const start = await findStart({ view, channel, turns: hub.starts }, after);
   if (!start.ok) return exchange.fail(start);
   let gap = start.resumed === false ? { reason: start.reason as GapReason, cursor: start.place } : undefined;
   const request = { after: start.deliverFrom, limit, bytes: limits.pageBytes };
   let page = await readPage(reading, exchange, channel, request);
-  if (page.records.length === 0 && waitSeconds > 0 && gap === undefined && !page.trimmed) {
-    const moved = await longReads.wait(exchange.response, channel, start.deliverFrom, waitSeconds * 1_000);
-    if (moved) page = await readPage(reading, exchange, channel, request);
+  const waitMs = untilMs - hub.env.monotonicMs();
+  if (page.records.length === 0 && waitMs > 0 && gap === undefined && !page.trimmed) {
+    const moved = await longReads.wait(exchange.response, channel, { place: start.deliverFrom, life }, waitMs);
+    if (moved && view.life(channel) === life) page = await readPage(reading, exchange, channel, request);
   }
-  // What came behind a place of another history does not continue it.
-  if (page.records.length > 0 && view.life(channel) !== life) return await sendPageAfter(reading, exchange, asked);
+  // What came, or did not, behind a place of another history says nothing.
+  if (view.life(channel) !== life) return await sendPageAfter(reading, exchange, asked);
   if (page.trimmed) gap = { reason: 'trimmed', cursor: view.state(channel).floor };
   sendPage(hub, exchange, channel, page, {
     emptyAt: gap?.cursor ?? start.place,

@@ -14,24 +14,32 @@ export class LongReads {
     return this.#waiting.size;
   }
 
-  /** Resolves true once there is something after the place, else false when the time is over or nobody waits any more. */
-  wait(response: Response, channel: string, place: string, waitMs: number): Promise<boolean> {
+  /**
+   * Resolves true once there is something after the place, or the view is not in the life in which the place was found;
+   * else false when the time is over or nobody waits any more.
+   */
+  wait(
+    response: Response,
+    channel: string,
+    at: { readonly place: string; readonly life: object | undefined },
+    waitMs: number,
+  ): Promise<boolean> {
     return this.waitFor(response, waitMs, (onMoved) => {
       const view = this.#hub.view(channel);
-      const unfollow = view.follow(channel, {
+      if (view.life(channel) !== at.life || view.state(channel).place > at.place) onMoved();
+      return view.follow(channel, {
         onRecords: onMoved,
         onFloor: () => {},
         onFilled: () => {},
         onClosed: onMoved,
         onGap: onMoved,
       });
-      if (view.state(channel).place > place) onMoved();
-      return unfollow;
     });
   }
 
   /**
-   * Resolves true at the end of the tick in which `onMoved` was called, else false as `wait` does.
+   * Resolves true at the end of the tick in which `onMoved` was called, else false as `wait` does. Rejects with what
+   * `follow` throws.
    *
    * @param follow begins to look, and returns the function that ends it
    */
@@ -46,10 +54,11 @@ export class LongReads {
         resolve(moved);
       };
       const giveUp = (): void => finish(false);
+      // Where this throws there is nothing to take back.
+      const unfollow = follow(() => env.endOfTick(() => finish(true)));
       this.#waiting.add(giveUp);
       const cancel = env.setTimer(waitMs, giveUp);
       response.on('close', giveUp);
-      const unfollow = follow(() => env.endOfTick(() => finish(true)));
     });
   }
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { encodePositionNumber } from '@tideway/protocol';
+import { encodePositionNumber, TidewayError } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import { createTurnstile } from '../auth/turnstile.ts';
 import { nodeEnv } from '../env.ts';
@@ -13,6 +13,7 @@ import { GivenLog, givenRecords } from '../view/testing/given-log.ts';
 import { Exchange } from './exchange.ts';
 import { getRecords } from './http-records.ts';
 import { LongReads } from './long-reads.ts';
+import { refusalOf } from './request-refusal.ts';
 import { createEventStreams } from './sse.ts';
 
 const EPOCH = 'abcdef';
@@ -47,7 +48,8 @@ async function serving(t: TestContext, overView: WorldOptions['overView'] & obje
     const client = { remoteAddress: '127.0.0.1', headers: {}, isEncrypted: false };
     const exchange = new Exchange({ request, response, headers: {}, client, refer: () => '' });
     const isStream = exchange.path === '/v1/events';
-    void (isStream ? streams.open(exchange, ANYBODY) : getRecords(reading, exchange, ANYBODY));
+    const answering = isStream ? streams.open(exchange, ANYBODY) : getRecords(reading, exchange, ANYBODY);
+    answering.catch((error: unknown) => exchange.fail(refusalOf(error)));
   });
   t.after(async () => {
     server.closeAllConnections();
@@ -58,6 +60,7 @@ async function serving(t: TestContext, overView: WorldOptions['overView'] & obje
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
+    longReads,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     placeOf: (n: number): string => `${EPOCH}.${first[n]?.position}.${first[n]?.tag}`,
     async rewind(channels: readonly string[]): Promise<void> {
@@ -148,4 +151,67 @@ test('a page in front of a place that is lost while it is read is none: the gap 
     gap: { reason: 'diverged', cursor: floor },
   });
   assert.equal(answer.headers.get('etag'), null);
+});
+
+test('a read that is about to wait is told of a gap that comes before it does (HTTP-5)', async (t) => {
+  const reading = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  let reads = 0;
+  const { url, placeOf, rewind } = await serving(t, (view) => ({
+    async read(channel, request) {
+      const page = await view.read(channel, request);
+      if (++reads > 1) return page;
+      // The page was read in one history, and comes in the next one: a process that asks another one for it may see that.
+      reading.resolve();
+      await goOn.promise;
+      return page;
+    },
+  }));
+  const asked = fetch(`${url}/v1/records?channel=a:1&after=${placeOf(4)}&wait=2`);
+  await reading.promise;
+  await rewind(['a:2']);
+  goOn.resolve();
+  const floor = `${EPOCH}.0.zzzz`;
+  assert.deepEqual(await (await asked).json(), {
+    records: [],
+    first: floor,
+    next: floor,
+    end: true,
+    gap: { reason: 'diverged', cursor: floor },
+  });
+});
+
+test('a read that waits is told of a gap behind which nothing comes (HTTP-5)', async (t) => {
+  const waiting = Promise.withResolvers<void>();
+  let following = 0;
+  const { url, placeOf, rewind } = await serving(t, (view) => ({
+    follow(channel, follower) {
+      if (++following === 2) waiting.resolve();
+      return view.follow(channel, follower);
+    },
+  }));
+  const asked = fetch(`${url}/v1/records?channel=a:1&after=${placeOf(4)}&wait=60`);
+  await waiting.promise;
+  await rewind(['a:2']);
+  const { gap } = (await (await asked).json()) as { readonly gap?: { readonly reason: string } };
+  assert.equal(gap?.reason, 'diverged');
+});
+
+test('a read that cannot wait, because the view is away just then, is refused and leaves nothing behind', async (t) => {
+  let isAway = false;
+  const { url, placeOf, longReads } = await serving(t, (view) => ({
+    async read(channel, request) {
+      const page = await view.read(channel, request);
+      isAway = true;
+      return page;
+    },
+    state(channel) {
+      if (isAway) throw new TidewayError('behind', 'the store is being opened anew', { retryMs: 1_000 });
+      return view.state(channel);
+    },
+  }));
+  const answer = await fetch(`${url}/v1/records?channel=a:1&after=${placeOf(4)}&wait=1`);
+  assert.equal(answer.status, 503);
+  assert.equal(((await answer.json()) as { error: { code: string } }).error.code, 'behind');
+  assert.equal(longReads.count, 0);
 });
