@@ -4,11 +4,12 @@ import { ReaderRows, say, showStored, showVerdict } from './board.ts';
 import { Cable } from './cable.ts';
 import { Gauge } from './gauge.ts';
 import { Guide } from './guide.ts';
+import { Meetings } from './meetings.ts';
 import { NodeCards } from './node-cards.ts';
 import './home.css';
 import './node-cards.css';
 import { command, demoConfig, element, putFault, randomName, watchServer, write } from './page.ts';
-import { Proof, type Sums } from './proof.ts';
+import { Proof } from './proof.ts';
 import { followByHttp, followBySdk, READERS, type ReaderName, type ReaderState } from './readers.ts';
 import { MET_MS, Story } from './story.ts';
 import { Writer, type Line } from './writer.ts';
@@ -31,7 +32,6 @@ const websocket = connect({ url: config.server, transport: 'websocket' });
 const sse = connect({ url: config.server, transport: 'sse' });
 const httpInstance = randomName();
 const states = new Map<ReaderName, ReaderState>(READERS.map((name) => [name, 'connecting']));
-const seen = new Map<ReaderName, number>(READERS.map((name) => [name, 0]));
 const isCluster = config.nodes > 1 || config.broker !== undefined;
 const cards = isCluster ? layCards() : undefined;
 const [story, guide, gauge, rows] = [
@@ -40,8 +40,7 @@ const [story, guide, gauge, rows] = [
   new Gauge(),
   new ReaderRows(),
 ];
-/** The last moment at which everything written was stored and seen by all. */
-let met: { readonly atMs: number; readonly sums: Sums } | undefined;
+const meetings = new Meetings();
 let mustTamper = false;
 
 write('check', `${config.commandLine} verify ${channelName} --url ${config.server}`);
@@ -49,11 +48,14 @@ write('check', `${config.commandLine} verify ${channelName} --url ${config.serve
 // Writing
 
 const writer = new Writer(writing.channel(channelName), {
-  onWritten: (rid, line) => proof.written(rid, line),
+  onWritten(rid, line) {
+    proof.written(rid, line);
+    look();
+  },
   onStored(rid, line, { cursor, duplicate }) {
     proof.stored(rid, cursor, duplicate);
     showStored(line, cursor);
-    lookIfMet();
+    look();
   },
   onFailed(rid, { code, message }) {
     proof.failed(rid, code);
@@ -71,11 +73,8 @@ element('form').addEventListener('submit', (event) => {
   input.value = '';
 });
 
-/** Writing never pauses, so the moments at which all counters are equal are looked for at each step. */
-function lookIfMet(): void {
-  if (writer.waiting > 0) return;
-  for (const count of seen.values()) if (count !== writer.stored) return;
-  met = { atMs: performance.now(), sums: proof.sums() };
+function look(): void {
+  meetings.look(performance.now(), proof.sums());
 }
 
 // Reading
@@ -89,8 +88,7 @@ function readerOf(name: ReaderName) {
         return;
       }
       proof.seen(name, record);
-      seen.set(name, (seen.get(name) ?? 0) + 1);
-      lookIfMet();
+      look();
       const { text, yours } = record.data as Line;
       if (yours === true) say(`The ${name} reader sees “${text}”.`);
     },
@@ -210,10 +208,13 @@ window.setInterval(() => {
   const nowMs = performance.now();
   const now = proof.sums();
   const { waiting } = writer;
+  // Also where nobody writes any more.
+  meetings.look(nowMs, now);
   const isUp = !story.isAway;
-  const isMet = met !== undefined && nowMs - met.atMs < MET_MS && now.violation === undefined && isUp;
-  const sums = isMet && met !== undefined ? met.sums : now;
-  const verdict = story.judge({ nowMs, waiting, sums, metMs: met?.atMs });
+  const met = meetings.last;
+  const isMet = met !== undefined && nowMs - met.writtenMs < MET_MS && now.violation === undefined && isUp;
+  const sums = isMet ? met.sums : now;
+  const verdict = story.judge({ nowMs, waiting, sums, metMs: met?.writtenMs });
   showVerdict(verdict, sums);
   if (verdict.tone === 'bad') guide.reach('end');
   if (wasOutage && !story.isOutage)

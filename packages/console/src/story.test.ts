@@ -53,6 +53,25 @@ test('an outage ends with how many waited and how long it took, once the counter
   assert.match(story.judge({ nowMs: 90_000, waiting: 0, sums, metMs: 89_950 }).text, /^Written = stored = seen/);
 });
 
+test('how long the counters took to meet after all was back is said where a person has waited for it', () => {
+  const { story } = tell();
+  story.onStatus(one(down), 1_000);
+  story.judge({ nowMs: 1_300, waiting: 900, sums, metMs: 990 });
+  story.onStatus(one(up), 46_000);
+  assert.equal(story.judge({ nowMs: 60_000, waiting: 400, sums, metMs: 990 }).tone, 'wait');
+  assert.match(
+    story.judge({ nowMs: 75_800, waiting: 0, sums, metMs: 75_000 }).text,
+    / back in 45\.0 s, all stored and seen 29\.8 s later\.$/,
+  );
+});
+
+test('a node has died: that the rest serves is said of what was written since then', () => {
+  const { story } = tell();
+  story.onStatus(nodes(up, down, up), 1_000);
+  assert.match(story.judge({ nowMs: 1_100, waiting: 0, sums, metMs: 990 }).text, /move to another node/);
+  assert.match(story.judge({ nowMs: 1_200, waiting: 0, sums, metMs: 1_010 }).text, /the rest serves/);
+});
+
 test('a second death before the counters have met is the same outage', () => {
   const { story, said } = tell();
   story.onStatus(one(down), 1_000);
@@ -158,6 +177,9 @@ test('without its broker nothing can be stored, whether it was killed or cut off
     assert.equal(story.isAway, true, 'not before it serves');
     story.onStatus({ nodes: [up, up], broker }, 3_000);
     assert.match(said.at(-1)?.[0] ?? '', /^The broker is back/);
-    assert.match(story.judge({ nowMs: 4_000, waiting: 0, sums, metMs: 3_900 }).text, /^Nothing lost: 10 .* 2\.0 s\.$/);
+    assert.match(
+      story.judge({ nowMs: 4_000, waiting: 0, sums, metMs: 3_900 }).text,
+      /^Nothing lost: 10 .* back in 2\.0 s, all stored and seen 1\.0 s later\.$/,
+    );
   }
 });

@@ -12,9 +12,9 @@ export type Tone = 'good' | 'wait' | 'away' | 'bad';
 export interface Moment {
   readonly nowMs: number;
   readonly waiting: number;
-  /** The sums to show: those of the last moment at which all counters were equal, or those of now. */
+  /** The sums to show: those at which the counters met last, or those of now. */
   readonly sums: Sums;
-  /** When all counters were last equal. */
+  /** Everything written by then is stored and was seen by all. */
   readonly metMs: number | undefined;
 }
 
@@ -23,8 +23,10 @@ export interface Judgement {
   readonly text: string;
 }
 
-/** Counters that were equal within this time have met: while records flow, they are never equal for long. */
-export const MET_MS = 1_000;
+/** So old may be what the bar speaks of: twice what a record takes to all readers on a very busy machine. */
+export const MET_MS = 2_000;
+/** Who has waited for longer than this after all was back wants to know what for. */
+const LATER_MS = 1_000;
 /** So long the sentence about an outage stays. */
 const HELD_MS = 20_000;
 
@@ -73,10 +75,16 @@ export class Story {
     if (outage !== undefined) {
       outage.peak = Math.max(outage.peak, waiting);
       const { startMs, backMs } = outage;
-      if (backMs === undefined) return this.#judgeOutage(waiting, metMs !== undefined && nowMs - metMs < MET_MS);
+      if (backMs === undefined) {
+        const hasMet = metMs !== undefined && metMs >= startMs && nowMs - metMs < MET_MS;
+        return this.#judgeOutage(waiting, hasMet);
+      }
       if (metMs === undefined || metMs < startMs + backMs) return { tone: 'wait', text: 'Back. The counters meet …' };
       this.#outage = undefined;
-      this.#held = { text: praise({ peak: outage.peak, backMs, sums }), untilMs: nowMs + HELD_MS };
+      this.#held = {
+        text: praise({ peak: outage.peak, backMs, laterMs: nowMs - startMs - backMs, sums }),
+        untilMs: nowMs + HELD_MS,
+      };
       this.#say(this.#held.text, 'good');
     }
     if (metMs === undefined) return { tone: 'wait', text: 'The first records are on their way …' };
@@ -93,7 +101,10 @@ export class Story {
   #judgeOutage(waiting: number, hasMet: boolean): Judgement {
     const what = this.#cluster.away ?? (this.#isCut ? 'Your network is cut' : undefined);
     if (what !== undefined) {
-      return { tone: 'away', text: `${what}. ${waiting} ${waiting === 1 ? 'record waits' : 'records wait'} here.` };
+      return {
+        tone: 'away',
+        text: `${what}. ${waiting.toLocaleString()} ${waiting === 1 ? 'record waits' : 'records wait'} here.`,
+      };
     }
     const hurt = this.#cluster.hurt ?? '';
     if (!hasMet) return { tone: 'wait', text: `${hurt}. Its clients move to another node …` };
@@ -109,17 +120,20 @@ export class Story {
   }
 }
 
-function praise({
-  peak,
-  backMs,
-  sums,
-}: {
+interface Recovery {
   readonly peak: number;
+  /** From the first thing that broke until all was up. */
   readonly backMs: number;
+  /** From then until the counters had met. */
+  readonly laterMs: number;
   readonly sums: Sums;
-}): string {
+}
+
+function praise({ peak, backMs, laterMs, sums }: Recovery): string {
+  const inSeconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
+  const later = laterMs < LATER_MS ? '' : `, all stored and seen ${inSeconds(laterMs)} later`;
   return (
-    `Nothing lost: ${peak} waiting records stored once, ${sums.gaps} gaps, ${sums.duplicates} duplicates, ` +
-    `back in ${(backMs / 1_000).toFixed(1)} s.`
+    `Nothing lost: ${peak.toLocaleString()} waiting records stored once, ${sums.gaps} gaps, ${sums.duplicates} duplicates, ` +
+    `back in ${inSeconds(backMs)}${later}.`
   );
 }
