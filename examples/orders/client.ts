@@ -13,7 +13,9 @@ element('form').addEventListener('submit', (event) => {
   event.preventDefault();
   const order = new URLSearchParams({ customer: select('customer').value, item: select('item').value });
   void fetch(`/orders?${order}`, { method: 'POST' })
-    .then(async (answer) => `${answer.ok ? 'order' : 'not taken:'} ${await answer.text()}`)
+    .then(async (answer) =>
+      answer.ok ? `order ${await answer.text()} is placed` : `not taken: ${await answer.text()}`,
+    )
     .catch((error: Error) => `not sent: ${error.message}`)
     .then((text) => (element('answer').textContent = text));
 });
@@ -22,7 +24,7 @@ const options = { from: 'oldest', onGap: () => location.reload() } as const;
 for (const customer of customers) {
   select('customer').append(new Option(customer));
   const section = document.createElement('section');
-  section.innerHTML = '<h2></h2><h3>Order</h3><ol></ol><h3>Told</h3><ol></ol>';
+  section.innerHTML = '<h2></h2><h3>Said of the orders</h3><ol></ol><h3>Told</h3><ol></ol>';
   element('customers').append(section);
   (section.firstElementChild as HTMLElement).textContent = customer;
   const [orders, notices] = section.querySelectorAll('ol') as unknown as [HTMLElement, HTMLElement];

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { createKey, createServer } from 'tideway';
 import { shop } from './contract.ts';
-import { startProgram, startRedis } from './programs.ts';
+import { keepRunning, startRedis } from './programs.ts';
 
 const page = readFileSync(join(import.meta.dirname, 'index.html'));
 const { outputFiles } = await build({
@@ -53,17 +53,18 @@ const { port, url } = await server.listen({
 });
 
 const programs = [
-  startProgram('stock', process.env['PYTHON'] ?? 'python3', ['stock.py', redis, 'shop']),
-  startProgram('notifications', process.execPath, ['--conditions=tideway-source', 'notifications.ts'], {
-    TIDEWAY_URL: url,
-    TIDEWAY_KEY: key,
+  keepRunning({ name: 'stock', command: [process.env['PYTHON'] ?? 'python3', 'stock.py', redis, 'shop'] }),
+  keepRunning({
+    name: 'notifications',
+    command: [process.execPath, '--conditions=tideway-source', 'notifications.ts'],
+    environment: { TIDEWAY_URL: url, TIDEWAY_KEY: key },
   }),
 ];
 console.log(`open http://localhost:${port}`);
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => {
-    for (const program of programs) program.kill('SIGTERM');
+    for (const end of programs) end();
     // What is left then is Redis, which ends with this process.
     void server.close({ drainMs: 1_000 }).then(() => process.exit());
   });

@@ -7,12 +7,29 @@ import json, sys, time, zlib
 try:
     import redis
 except ModuleNotFoundError:
-    sys.exit("this example needs Python with redis (Debian: python3-redis)")
+    sys.exit(
+        f"{sys.executable} has no package redis: run pip install redis, "
+        "or install Debian's python3-redis and set PYTHON=/usr/bin/python3"
+    )
 
 url, log = sys.argv[1:3]
 store = redis.Redis.from_url(url, decode_responses=True)
 
-while (constants := store.get(f"{{{log}}}:constants")) is None:
+
+def patiently(ask):
+    """What Redis answers; while it is away, this waits."""
+    is_away = False
+    while True:
+        try:
+            return ask()
+        except redis.ConnectionError as error:
+            if not is_away:
+                print(f"waits for Redis: {error}", flush=True)
+            is_away = True
+            time.sleep(0.5)
+
+
+while (constants := patiently(lambda: store.get(f"{{{log}}}:constants"))) is None:
     time.sleep(0.1)
 partitions = json.loads(constants)["partitions"]
 streams = [f"{{{log}:{partition}}}:records" for partition in range(partitions)]
@@ -44,8 +61,9 @@ def answer(order, channel, item):
     state = "reserved" if left.get(item, 0) > 0 else "sold out"
     stream = streams[zlib.crc32(channel.encode()) % partitions]
     value = json.dumps({"order": order, "item": item, "state": state})
-    # With this id a second answer would be hidden, should this program be started again in between, or twice.
-    store.xadd(stream, {"channel": channel, "value": value, "tideway-rid": f"stock-{order}"}, id="0-*")
+    # With this id a second answer is hidden: where it is asked for again, or this program is started again, or twice.
+    fields = {"channel": channel, "value": value, "tideway-rid": f"stock-{order}"}
+    patiently(lambda: store.xadd(stream, fields, id="0-*"))
     if state == "reserved":
         left[item] -= 1
     answered.add(order)
@@ -54,7 +72,7 @@ def answer(order, channel, item):
 
 places = {stream: "0" for stream in streams}
 while True:
-    pages = store.xread(places, count=PAGE, block=1_000)
+    pages = patiently(lambda: store.xread(places, count=PAGE, block=1_000))
     for stream, entries in pages:
         for place, fields in entries:
             places[stream] = place

@@ -179,6 +179,32 @@ describe('examples', () => {
     assert.equal(await program.kill('SIGTERM'), 0);
   });
 
+  test('orders: a service that is killed, and Redis, come back, and what waited for them is done', async (t) => {
+    if (!requireService(t, 'redis-server', findProgram('redis-server'))) return;
+    const python = pythonWithRedis();
+    if (!requireService(t, 'python3 with redis (on Debian: apt-get install python3-redis)', python)) return;
+    const { url, program } = await start(t, copyOf(t, 'orders'), '0', { PYTHON: python });
+    const killed = async (name: string): Promise<void> => {
+      const [, pid] = await program.says(new RegExp(`^${name} +runs as (\\d+)`, 'm'));
+      process.kill(Number(pid), 'SIGKILL');
+      await program.says(new RegExp(`^${name} +ended \\(SIGKILL\\); it is started again`, 'm'));
+    };
+    const texts = ['Your tea is on its way.'];
+    for (const name of ['stock', 'notifications', 'redis']) {
+      await killed(name);
+      const take = (): Promise<Response> => fetch(`${url}/orders?customer=anna&item=tea`, { method: 'POST' });
+      // While Redis is away nothing is taken.
+      while ((await take()).status !== 201);
+      const notices = (await stream(t, url, 'notice:anna', texts.length)) as { text: string }[];
+      assert.deepEqual(
+        notices.map(({ text }) => text),
+        texts,
+      );
+      texts.push('Your tea is on its way.');
+    }
+    assert.equal(await program.kill('SIGTERM'), 0);
+  });
+
   test('a page that is connected does not keep a stopping server, and a session is told to go elsewhere', async (t) => {
     const { url, program } = await start(t, copyOf(t, 'plain-node'));
     const client = connect({ url, transport: 'websocket' });
