@@ -192,8 +192,10 @@ export function createEventStreams(parts: {
       hub.closed(session, over.code);
       return refuse(exchange, withRetry(over));
     }
-    commands.signIn.begin(session, identity);
     exchange.writeHead(200, HEADERS);
+    commands.signIn.begin(session, identity);
+    // Its credentials have run out since they were looked at, and it was told so.
+    if (session.ended) return;
     // A stream that is read is never silent: there are comments.
     exchange.cutUnread();
     streams.set(session, plain);
