@@ -82,6 +82,18 @@ test('a server that never was ready is an error with its reason, and is not star
   );
 });
 
+test('why a server never was ready it says itself, and nothing else does', async () => {
+  const talk: string[] = [];
+  const server = new DemoServer({
+    command: [process.execPath, '-e', `console.error('error: its folder is in use'); process.exit(1)`, '--'],
+    environment: process.env,
+    onStatus: () => {},
+    onTalk: (text) => talk.push(text),
+  });
+  await assert.rejects(server.start(), { message: 'its folder is in use' });
+  assert.deepEqual(talk, []);
+});
+
 test('a program that cannot be started is an error too', async () => {
   const server = new DemoServer({
     command: ['./no-such-program'],

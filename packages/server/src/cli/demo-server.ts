@@ -128,7 +128,12 @@ export class DemoServer {
     this.#child = child;
     this.#options.onSpawn?.(child);
     this.#tell('starting');
-    child.stderr.setEncoding('utf8').on('data', (text: string) => this.#options.onTalk(text));
+    let refusal: string | undefined;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      // Whoever started it is told why it ended; once.
+      if (this.#url === undefined) refusal ??= /^error: (.*)$/m.exec(text)?.[1];
+      if (refusal === undefined) this.#options.onTalk(text);
+    });
     createInterface({ input: child.stdout }).on('line', (line) => {
       const url = readyUrl(line);
       if (url === undefined || child !== this.#child || this.#state !== 'starting') return;
@@ -139,10 +144,15 @@ export class DemoServer {
       this.#ready.resolve(url);
     });
     child.once('error', (error) => this.#ended(child, error.message));
-    child.once('exit', (code, signal) => this.#ended(child, String(signal ?? code)));
+    child.once('exit', (code, signal) => {
+      const reason = String(signal ?? code);
+      if (this.#url !== undefined) return this.#ended(child, reason);
+      // What it said last may come behind its end.
+      child.once('close', () => this.#ended(child, reason, refusal));
+    });
   }
 
-  #ended(child: ChildProcess, reason: string): void {
+  #ended(child: ChildProcess, reason: string, refusal = `the server ended before it was ready (${reason})`): void {
     // What could not be started may tell so twice.
     if (child !== this.#child || this.#state === 'down' || this.#state === 'stopped') return;
     if (this.#state === 'starting') this.#failures++;
@@ -153,8 +163,7 @@ export class DemoServer {
     }
     this.#tell('down');
     // Nobody could reach what was never ready: that is no death, it cannot run here.
-    if (this.#url === undefined)
-      return this.#ready.reject(new Error(`the server ended before it was ready (${reason})`));
+    if (this.#url === undefined) return this.#ready.reject(new Error(refusal));
     this.#restarts++;
     const pauseMs = (this.#options.pauseMs ?? PAUSE_MS) * 2 ** this.#failures;
     this.#timer = setTimeout(() => this.#spawn(), Math.min(pauseMs, PAUSE_MAX_MS));

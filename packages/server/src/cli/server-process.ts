@@ -2,9 +2,11 @@
  * A server as a process: says when it is ready, stops cleanly when asked to, at once when asked twice, and writes down
  * what it fails of.
  */
+import { resolve } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { nodeEnv } from '../env.ts';
 import type { ServerOptions } from '../ops/config.ts';
+import { settings } from '../ops/config-schema.ts';
 import { createLineWriter } from '../ops/logger-format.ts';
 import { createLogger } from '../ops/logger.ts';
 import { createServer, type ListenOptions, type Server } from '../server.ts';
@@ -14,6 +16,8 @@ import { version } from '../version.ts';
 import { CliError, exitCodes, type ExitCode } from './exit-codes.ts';
 import { createFaultClockEnv, FAULT_CLOCK_VARIABLE } from './fault-clock.ts';
 import { type Io, printJson } from './io.ts';
+import { startFailure } from './start-failure.ts';
+import { StartLines } from './start-lines.ts';
 
 /** After a failure that nobody foresaw, this long for what is in flight. */
 const LAST_WORDS_MS = 3_000;
@@ -39,6 +43,7 @@ export async function runServer({ io, options, isJson, fallback, greet }: Server
   io.stdout.removeAllListeners('error').on('error', () => {});
   let server: Server | undefined;
   const worker = workerNumber(io.environment);
+  const lines = new StartLines(options.logger ?? createLineWriter(options.logFormat ?? 'auto'));
   const stopped = Promise.withResolvers<ExitCode>();
   watchFailures(options, () => server);
   watchSignals(() => stop(), stopped.reject);
@@ -55,7 +60,7 @@ export async function runServer({ io, options, isJson, fallback, greet }: Server
   return stopped.promise;
 
   async function create(): Promise<Server> {
-    const all = { ...options, ...(isClockMoved && { env: createFaultClockEnv(clockFile) }) };
+    const all = { ...options, logger: lines.write, ...(isClockMoved && { env: createFaultClockEnv(clockFile) }) };
     if (worker !== undefined) {
       return createWorker(all, {
         number: worker,
@@ -74,9 +79,14 @@ export async function runServer({ io, options, isJson, fallback, greet }: Server
   }
 
   async function start(): Promise<Started> {
-    server = await create();
+    try {
+      server = await create();
+    } catch (error) {
+      throw startFailure(error, resolve(io.folder, options.data ?? settings.data.default));
+    }
     try {
       const { url, port } = await server.listen(fallback === undefined ? {} : { fallback });
+      lines.release();
       return { url, port, readyMs: Math.round(performance.now()) };
     } catch (error) {
       await server.close({ drainMs: 0 });

@@ -129,11 +129,11 @@ export async function listen(options: {
 export function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): Error {
   const words =
     error.code === 'EADDRINUSE'
-      ? `port ${port} on ${host} is in use; stop the other program or choose another with --port`
+      ? `port ${port} on ${host} is in use (EADDRINUSE); stop the other program or choose another with --port`
       : error.code === 'EACCES'
-        ? `port ${port} on ${host} needs more rights; choose one above 1023`
+        ? `port ${port} on ${host} needs more rights (EACCES); choose one above 1023`
         : error.code === 'EADDRNOTAVAIL'
-          ? `${host} is no address of this machine`
+          ? `${host} is no address of this machine (EADDRNOTAVAIL); choose another with --host`
           : `cannot listen on ${host}:${port}: ${error.message}`;
   return new TidewayError('internal', words, { cause: error });
 }

@@ -15,7 +15,9 @@ const SQLITE_BUSY = 5;
 export class FolderInUseError extends Error {
   constructor(folder: string, pid: string | undefined) {
     const owner = pid === undefined ? 'another process' : `process ${pid}`;
-    super(`the folder ${folder} is in use by ${owner}; one process at a time may open it`);
+    super(
+      `the folder ${folder} is in use by ${owner}; one process at a time may open it: stop that one, or choose another folder`,
+    );
     this.name = 'FolderInUseError';
   }
 }
