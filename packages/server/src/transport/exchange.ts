@@ -100,16 +100,20 @@ export class Exchange {
     throw badFrame(`Tideway-Instance must be 1–${limits.ridLength} printable ASCII characters`);
   }
 
-  /** The whole body; a larger one fails with `too_large` before it is read. */
-  async body(bytesMax: number): Promise<Buffer> {
+  /**
+   * The whole body; a larger one fails with `too_large` before it is read.
+   *
+   * @param allowed what the refusal says, where whoever takes the body has a limit of its own
+   */
+  async body(bytesMax: number, allowed = bytesMax): Promise<Buffer> {
     const announced = Number(this.header('content-length') ?? 0);
-    if (announced > bytesMax) throw tooLarge(bytesMax);
+    if (announced > bytesMax) throw tooLarge(allowed);
     const chunks: Buffer[] = [];
     let bytes = 0;
     // What a refusal leaves unread is still to be thrown away.
     for await (const chunk of this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       bytes += chunk.length;
-      if (bytes > bytesMax) throw tooLarge(bytesMax);
+      if (bytes > bytesMax) throw tooLarge(allowed);
       this.#holdBody(chunk.length);
       chunks.push(chunk);
     }

@@ -102,7 +102,7 @@ export function createHttpApi(parts: {
     const to = exchange.query.maybeUser('to');
     const refusal = await authorize(hub.policy, identity, 'signal', channel);
     if (refusal !== undefined) return exchange.fail(withRetry(refusal));
-    const payload = await exchange.body(limits.signalBytes + limits.headerBytes);
+    const payload = await exchange.body(limits.signalBytes + limits.headerBytes, limits.signalBytes);
     const from = { identity, instance: exchange.instance() };
     const signal = { channel, key, to, encoding: exchange.hasBytes ? 'bytes' : 'json', payload } as const;
     const refused = commands.signals.send(from, signal);

@@ -40,7 +40,7 @@ export async function postRecord(hub: Hub, exchange: Exchange, identity: Identit
   if (rid !== undefined && !isRid(rid)) throw badFrame('Idempotency-Key must be 1–64 printable ASCII characters');
   const trace = exchange.given('traceparent');
   if (trace !== undefined && !isRid(trace)) throw badFrame('traceparent must be 1–64 printable ASCII characters');
-  const payload = await exchange.body(bytesMax + limits.headerBytes);
+  const payload = await exchange.body(bytesMax + limits.headerBytes, bytesMax);
   const result = await appendDirectly(hub, identity, {
     channel,
     encoding: exchange.hasBytes ? 'bytes' : 'json',

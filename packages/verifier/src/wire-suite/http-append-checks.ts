@@ -241,6 +241,25 @@ export const httpAppendChecks: readonly Check[] = [
     assertHttpError(await wire.upload('/v1/events', Buffer.from(events)), 413, 'too_large');
   }),
 
+  check(
+    'LIM-1 COD-4',
+    'a record or signal over its limit is told what is allowed, however large it is',
+    async (wire) => {
+      const { limits } = (await wire.http('GET', '/v1/session')).json as { limits: { recordBytes: number } };
+      const channel = wire.channel();
+      for (const [path, allowed] of [
+        ['/v1/records', limits.recordBytes],
+        ['/v1/signals', 16 * 1024],
+      ] as const) {
+        for (const over of [1, 20_000]) {
+          const answer = await wire.upload(`${path}?channel=${channel}`, Buffer.alloc(allowed + over, 0x31));
+          assertHttpError(answer, 413, 'too_large');
+          assert.match(answer.text, new RegExp(`\\b${allowed} bytes`));
+        }
+      }
+    },
+  ),
+
   check('HTTP-10', 'disconnecting a user who is not here ends nothing', async (wire) => {
     const answer = await wire.http('POST', '/v1/disconnect', { query: { user: 'nobody-of-this-name' } });
     assert.deepEqual([answer.status, answer.json], [200, { sessions: 0 }]);
