@@ -32,7 +32,7 @@ import { type Stoppable, stoppable } from './stoppable.ts';
 const SIGNAL_BYTES_MAX = 16 * 1024;
 
 export interface AppendOptions {
-  /** The newest record of a key is the one that counts; ≤ 128 bytes. */
+  /** What the record is about: `expect` goes by it, and who wants the newest of each; ≤ 128 bytes. */
   readonly key?: string;
   /**
    * The cursor at which the writer last read; needs `key`. Refused with `conflict` when a record of that key lies behind

@@ -160,11 +160,13 @@ export const frameChecks: readonly Check[] = [
     await talk.fence();
   }),
 
-  check('FRM-7', 'refusals do not count as bad: twenty in a row leave the connection alive', async (wire) => {
+  check('FRM-7 FRM-5', 'refusals do not count as bad: twenty in a row leave the connection alive', async (wire) => {
     const talk = await wire.session();
     for (let i = 0; i < 20; i++) await talk.refused('channel_unknown', { op: 'subscribe', channel: 'Nope' });
     for (let i = 0; i < 20; i++)
       await talk.refused('bad_cursor', { op: 'subscribe', channel: wire.channel(), from: 'x' });
+    for (let i = 0; i < 20; i++)
+      await talk.refused('bad_frame', { op: 'append', channel: wire.channel(), rid: 'r' }, '{no JSON');
     await talk.fence();
   }),
 
