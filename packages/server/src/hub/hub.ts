@@ -283,6 +283,7 @@ export class Hub implements LiveChannelHost, SessionHost {
   unsubscribe(session: Session, name: string): void {
     const subscription = session.subscriptions.get(name);
     if (subscription === undefined) return;
+    session.onSubscriptionOver?.(name, subscription.place);
     session.subscriptions.delete(name);
     session.behind.delete(subscription);
     this.#drop(subscription);

@@ -50,6 +50,8 @@ export class Session {
   paused = false;
   /** It was told that the log is down, and not yet that it is up (CLS-1). */
   isToldDown = false;
+  /** Called with the last place of a subscription that ends before its session. */
+  onSubscriptionOver: ((channel: string, place: string) => void) | undefined;
   /** Called when the server has ended the last subscription. */
   onSubscriptionsOver: (() => void) | undefined;
   /** Called with the chunks of a write before they go out; may add one (the id block of SSE). */

@@ -219,6 +219,10 @@ export function createEventStreams(parts: {
     hub.log.look(session);
     if (asked.isGet && !single) {
       session.beforeWrite = () => idBlock(placesNow(session, asked.items, places));
+      // Its last records may be in the write that tells its end.
+      session.onSubscriptionOver = (channel, place) => {
+        places[asked.items.findIndex((item) => item.channel === channel)] = place;
+      };
     }
     for (const outcome of outcomes) {
       if ('answer' in outcome) hub.subscribe(session, outcome.answer.channel, outcome.deliverFrom, outcome.page);

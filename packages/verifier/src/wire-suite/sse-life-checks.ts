@@ -139,6 +139,33 @@ export const sseLifeChecks: readonly Check[] = [
     assert.equal(answer.status, 204, answer.text);
   }),
 
+  check('SSE-4 SSE-7', 'a channel that was closed stands in the id with its last record', async (wire) => {
+    // Its last records and its end come in one write or in two, as it happens.
+    for (let round = 0; round < 10; round++) {
+      const talk = await wire.session();
+      const [closing, open] = [wire.channel(), wire.channel()];
+      const stream = await wire.events({ query: { channel: [closing, open] } });
+      await opened(wire, stream);
+      const append = (rid: number): number => talk.request({ op: 'append', channel: closing, rid: String(rid) }, '1');
+      const ids = Array.from({ length: 40 }, (_, i) => append(i));
+      const closed = wire.http('POST', '/v1/close', { query: { channel: closing } });
+      ids.push(...Array.from({ length: 40 }, (_, i) => append(40 + i)));
+      await talk.answers(ids);
+      assert.equal((await closed).status, 200);
+      await next(wire, stream, 'closed');
+      await wire.post(open);
+      const isOpen = (block: StreamBlock): boolean => block.data?.includes(`"channel":"${open}"`) === true;
+      await stream.blocks.next(isOpen, wire.deadlineMs, 'the record of the other');
+      const { id } = await stream.blocks.next((block) => block.id !== undefined, wire.deadlineMs, 'the places');
+      const last = stream.blocks.all.findLast(
+        ({ event, data }) => event === undefined && data?.includes(`"channel":"${closing}"`),
+      );
+      // Closed before the first append: its place is the one that `ready` gave.
+      if (last !== undefined) assert.equal(id?.split(',')[0], dataOf(last)['cursor']);
+      stream.stop();
+    }
+  }),
+
   check('SUB-8 SSE-2', 'a thousand records come over GET and POST streams once and in order', async (wire) => {
     const talk = await wire.session();
     const channel = wire.channel();
