@@ -9,5 +9,6 @@ export type { NamespaceOptions } from './ops/config-namespaces.ts';
 export type { ServerLimits, ServerOptions } from './ops/config.ts';
 export { ConfigError } from './ops/config-values.ts';
 export type { LogLine } from './ops/logger.ts';
-export { createServer, type CloseOptions, type ListenOptions, type Server } from './server.ts';
+export { createServer } from './server.ts';
+export type { CloseOptions, ListenOptions, Server } from './server/server-contract.ts';
 export { version } from './version.ts';

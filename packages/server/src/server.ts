@@ -2,22 +2,21 @@
  * `createServer`: reads like a table of contents. Log, view, hub and transports start in this order and stop in the
  * reverse; what each does is in its own room.
  */
-import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import type { Client } from '@tideway/client';
 import { connectIn } from '@tideway/client/custom-env';
 import { limits, type Contract } from '@tideway/protocol';
 import { createClientSide } from './auth/forwarded.ts';
 import { isSameParty, type Identity } from './auth/identity.ts';
-import { createPermissions } from './auth/permissions.ts';
 import { createOriginPolicy } from './auth/origin.ts';
+import { createPermissions } from './auth/permissions.ts';
 import { createTickets, openTicketKey, sharedTicketKey, ticketKeyMark } from './auth/tickets.ts';
 import { createTurnstile } from './auth/turnstile.ts';
 import { Commands } from './hub/commands.ts';
 import { Hub, STARTS_AT_ONCE } from './hub/hub.ts';
 import type { Session } from './hub/session.ts';
 import type { LogHealth } from './log/log.ts';
-import { resolveConfig, type ServerOptions } from './ops/config.ts';
 import { ConfigError } from './ops/config-values.ts';
+import { resolveConfig, type ServerOptions } from './ops/config.ts';
 import { watchDescriptors } from './ops/descriptors.ts';
 import { createHealth } from './ops/health.ts';
 import { createLineWriter } from './ops/logger-format.ts';
@@ -27,16 +26,18 @@ import { createNamespaceMetrics } from './ops/metrics-namespaces.ts';
 import { watchProcess } from './ops/metrics-process.ts';
 import { createMetrics, METRICS_CONTENT_TYPE } from './ops/metrics.ts';
 import { createObserver, type LogChange } from './ops/observer.ts';
+import { attach } from './server/attach.ts';
+import { awake } from './server/awake.ts';
 import { openBackbones } from './server/backbones.ts';
 import { joinCluster } from './server/cluster.ts';
 import { makeConfiguredFolders, readConfigured } from './server/configured-files.ts';
-import { attach } from './server/attach.ts';
-import { awake } from './server/awake.ts';
-import { createFront, type Fallback } from './server/front.ts';
-import { listen, type Listener } from './server/listener.ts';
-import { createInProcessEnv } from './server/in-process.ts';
-import type { Inside, NodeParts } from './server/node-parts.ts';
 import { drainSessions } from './server/drain.ts';
+import { createFront, type Fallback } from './server/front.ts';
+import { createInProcessEnv } from './server/in-process.ts';
+import { listen, type Listener } from './server/listener.ts';
+import type { Inside, NodeParts } from './server/node-parts.ts';
+import type { Server } from './server/server-contract.ts';
+import { SessionCredentials } from './server/session-credentials.ts';
 import { SessionRoom } from './server/session-room.ts';
 import { startVitals, tellFigures } from './server/vitals.ts';
 import type { Request } from './transport/exchange.ts';
@@ -47,37 +48,6 @@ import { Pipelines } from './transport/pipelines.ts';
 import { createEventStreams } from './transport/sse.ts';
 import { createWebSocketTransport } from './transport/websocket.ts';
 import { serverName, version } from './version.ts';
-
-export interface ListenOptions {
-  /** Default: the configuration's, 7400. 0 takes a free one. */
-  readonly port?: number;
-  /** Default: the configuration's, 127.0.0.1. */
-  readonly host?: string;
-  /** Answers paths that are not Tideway's. Default: `not_found`. */
-  readonly fallback?: (request: IncomingMessage, response: ServerResponse) => void;
-}
-
-export interface CloseOptions {
-  /** How long clients may take to move elsewhere. Default: the configuration's `drainMs`. */
-  readonly drainMs?: number;
-}
-
-/** A server of one node. */
-export interface Server<C extends Contract = Contract> extends Pick<Client<C>, 'channel'> {
-  /** Listens on a port of its own; resolves with where. */
-  listen(options?: ListenOptions): Promise<{ readonly url: string; readonly port: number }>;
-  /** Serves Tideway's paths on a server that the application has (Express, Fastify, plain Node); all others stay its own. */
-  attach(server: HttpServer): void;
-  /** Where it listens; `undefined` before `listen`. */
-  readonly url: string | undefined;
-  /** Ends all sessions of a user on all nodes; returns how many there were on this one. Does not revoke credentials. */
-  disconnect(user: string): number;
-  /**
-   * Tells clients to go elsewhere, answers what is in flight, flushes, closes; then channels in process are over as those
-   * of a closed client. Calling it again waits for the same end.
-   */
-  close(options?: CloseOptions): Promise<void>;
-}
 
 /**
  * Opens the log and the view and makes a server that is ready to listen.
@@ -129,6 +99,7 @@ export async function createNode<const C extends Contract = Contract>(
   const policy = createPermissions({ ...config, onFailed: observer.callbackFailed });
   const ticketKey = parts.ticketKey ?? sharedTicketKey(config.auth) ?? (await openTicketKey(config.data, env));
   const tickets = createTickets({ key: ticketKey, env });
+  const credentials = new SessionCredentials(authenticator, clientSide, SERVER_ITSELF);
 
   // Log, view, hub; what the log says before there is a hub concerns no session and no append of this life
   const later: { hub?: Hub } = {};
@@ -164,7 +135,7 @@ export async function createNode<const C extends Contract = Contract>(
   const room = new SessionRoom(hub, config.limits);
   const commands = new Commands(hub, {
     authenticate: (session, token) =>
-      observer.authenticating(session.connection.transport, () => identify(session, token)),
+      observer.authenticating(session.connection.transport, () => credentials.identify(session, token)),
     isSameParty,
     admit: (_session, identity) => room.whenUserFull(identity),
     about: {
@@ -203,10 +174,8 @@ export async function createNode<const C extends Contract = Contract>(
 
   // Transports
   const sessionParts = { env, hub, commands, faults: config.faults, onClosed: observer.closed };
-  /** The requests that opened WebSockets: their headers may be the credentials. */
-  const requests = new WeakMap<Session, Request>();
   const onOpened = (session: Session, request: Request): void => {
-    if (session.connection.transport === 'websocket') requests.set(session, request);
+    credentials.opened(session, request);
     observer.opened(session, { remoteAddress: clientSide(request).remoteAddress, origin: request.headers.origin });
   };
   const webSockets = createWebSocketTransport({
@@ -263,18 +232,6 @@ export async function createNode<const C extends Contract = Contract>(
   function setLog(log: LogHealth): void {
     health.setLog(log);
     later.hub?.log.set(log);
-  }
-
-  async function identify(session: Session, token: string | undefined): Promise<Identity> {
-    if (session.connection.transport === 'local') return SERVER_ITSELF;
-    const request = requests.get(session);
-    const headers = request?.headers ?? {};
-    const { cookie } = headers;
-    const remoteAddress = request && clientSide(request).remoteAddress;
-    const identity = await authenticator.authenticate({ token, cookie, headers, remoteAddress });
-    // From now on only a token of its own can change who it is: the request need not be kept for it.
-    requests.delete(session);
-    return identity;
   }
 
   /** Here, and on the other nodes. */

@@ -1,7 +1,8 @@
 /** One of several processes of a server: hub, transports and auth as a server alone has them, on the primary's log. */
 import cluster from 'node:cluster';
 import type { ServerOptions } from '../../ops/config.ts';
-import { createNode, type Server } from '../../server.ts';
+import { createNode } from '../../server.ts';
+import type { Server } from '../server-contract.ts';
 import { nodeEnv } from '../../env.ts';
 import { WorkerLink } from './worker-link.ts';
 import { WORKER_VARIABLE } from './worker-processes.ts';
