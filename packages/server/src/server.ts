@@ -107,8 +107,8 @@ export async function createNode<const C extends Contract = Contract>(
   const backbones = await awake(
     open({
       onLog,
-      onVerdict: (ticket, verdict) => later.hub?.onVerdict(ticket, verdict),
-      onBroken: (concerns) => later.hub?.onBroken(concerns),
+      onVerdict: (ticket, verdict) => later.hub?.backbones.onVerdict(ticket, verdict),
+      onBroken: (concerns) => later.hub?.backbones.onBroken(concerns),
       onViewTrouble: observer.viewTrouble,
       onTrouble: observer.trouble,
       onCommit: observer.committed,
@@ -130,7 +130,7 @@ export async function createNode<const C extends Contract = Contract>(
   });
   later.hub = hub;
   setLog({ partitions: backbones.partitions, down: health.log.down });
-  health.watchFilling(() => hub.toFill);
+  health.watchFilling(() => hub.backbones.toFill);
   watchHub(metrics, hub, health, () => 1 + cluster.peers().length);
   const room = new SessionRoom(hub, config.limits);
   const commands = new Commands(hub, {

@@ -292,7 +292,7 @@ export class Commands {
       if ('code' in admitted && admitted.code === 'too_large') this.#hub.figures.hit('recordBytes');
       return admitted;
     };
-    this.#hub.appender(channel).submit({ channel, user: identity.user, rid }, admit, settle);
+    this.#hub.backbones.appender(channel).submit({ channel, user: identity.user, rid }, admit, settle);
   }
 }
 

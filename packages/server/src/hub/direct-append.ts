@@ -51,7 +51,7 @@ function appendPermitted(hub: Hub, identity: Identity, request: AppendRequest): 
     return admitted;
   };
   const id = { channel, user: identity.user, rid };
-  return new Promise((resolve) => hub.appender(channel).submit(id, admit, resolve));
+  return new Promise((resolve) => hub.backbones.appender(channel).submit(id, admit, resolve));
 }
 
 /** Appends a control of the channel, if this identity may administer it: `trim` or `close`. */
@@ -64,15 +64,15 @@ export async function appendControl(
   return await guarded(async () => {
     const refusal = await authorize(hub.policy, identity, 'admin', channel);
     if (refusal !== undefined) return { state: 'error', ...refusal };
-    await hub.view(channel).ready(channel);
-    const state = hub.view(channel).state(channel);
+    await hub.backbones.view(channel).ready(channel);
+    const state = hub.backbones.view(channel).state(channel);
     // Closing a closed channel gives the same answer.
     if (kind === 'close' && state.closed) return { state: 'ok', cursor: state.place, duplicate: true };
     const { user } = identity;
     const record = { channel, kind, encoding: 'json', payload: Buffer.alloc(0), time: hub.env.now(), user } as const;
-    const result = await new Promise<Appended>((resolve) => hub.appender(channel).append(record, resolve));
+    const result = await new Promise<Appended>((resolve) => hub.backbones.appender(channel).append(record, resolve));
     return result.state === 'ok' && kind === 'close'
-      ? { ...result, cursor: hub.view(channel).state(channel).place }
+      ? { ...result, cursor: hub.backbones.view(channel).state(channel).place }
       : result;
   });
 }

@@ -205,7 +205,7 @@ test('a closed channel is told after its records, and its subscription is over (
     await world.appendMany('a:b', 3);
     const live = await world.session();
     await live.ask({ op: 'subscribe', channel: 'a:b', from: 'oldest' });
-    world.hub
+    world.hub.backbones
       .appender('a:b')
       .append({ channel: 'a:b', kind: 'close', encoding: 'json', payload: Buffer.alloc(0) }, () => {});
     await live.until('closed', () => live.received.find(({ frame }) => frame.op === 'closed'));

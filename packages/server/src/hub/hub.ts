@@ -6,18 +6,16 @@ import { TidewayError, type Code } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import type { Turnstile } from '../auth/turnstile.ts';
 import { randomId, type Env } from '../env.ts';
-import type { Page, Verdict, View } from '../view/view.ts';
-import { Appender } from './appender.ts';
-import type { Backbone, RemoteBackbone } from './backbone.ts';
+import type { Page } from '../view/view.ts';
 import { Budget } from './budget.ts';
 import { CatchUp } from './catch-up.ts';
+import { ChannelBackbones, type ChannelBackbonesOptions } from './channel-backbones.ts';
 import type { Connection } from './connection.ts';
 import { HubFigures } from './figures.ts';
 import { LiveChannel, type LiveChannelHost } from './live-channel.ts';
 import { LogNews } from './log-news.ts';
 import type { Measures } from './measures.ts';
 import type { Policy } from './policy.ts';
-import type { Appended, NewRecord, OnAnswered, RecordAppender } from './record-appender.ts';
 import { RecordLimit } from './record-limit.ts';
 import { RingBudget } from './ring-budget.ts';
 import { Session, type SessionHost } from './session.ts';
@@ -25,22 +23,17 @@ import { handOutSignal, type SentSignal } from './signal.ts';
 import { Slices } from './slices.ts';
 import { Subscription } from './subscription.ts';
 import { Tick } from './tick.ts';
+import { UserSessions } from './user-sessions.ts';
 
 /** Reads for those who begin to follow: like all others they must not make a long line before the log's writes. */
 export const STARTS_AT_ONCE = 2;
 
-export interface HubOptions {
-  readonly env: Env;
-  /** Where a channel's records are: durable ones, or those of namespaces that say `durable: false`. */
-  readonly durable: Backbone | RemoteBackbone;
-  readonly memory: Backbone | undefined;
-  readonly policy: Policy;
+export interface HubOptions extends ChannelBackbonesOptions {
   readonly outboxBytesMax: number;
   readonly outboxBytesTotal: number;
   /** Lets those in who must read the view to find out where they start, `STARTS_AT_ONCE`. */
   readonly starts: Turnstile;
   readonly ringBytesTotal: number;
-  readonly onAppended: OnAnswered;
   readonly onTrouble: (error: unknown) => void;
   readonly measures?: Measures;
 }
@@ -48,37 +41,29 @@ export interface HubOptions {
 export class Hub implements LiveChannelHost, SessionHost {
   readonly env: Env;
   readonly policy: Policy;
+  /** Where records are read and go. */
+  readonly backbones: ChannelBackbones;
   readonly recordLimit: RecordLimit;
   readonly starts: Turnstile;
   readonly slices: Slices;
   readonly figures = new HubFigures();
   readonly sessions = new Set<Session>();
-  /** Sessions of each user. */
-  readonly #users = new Map<string, number>();
-  /** Appends that were answered as stored, and how long those took from arrival to answer, together. */
-  appended = 0;
-  commits = 0;
-  commitMsSum = 0;
+  readonly users = new UserSessions();
   readonly outboxBytesMax: number;
   readonly budget: Budget;
   readonly rings: RingBudget;
   readonly measures: Measures | undefined;
   /** Who is told that the log is down. */
   readonly log: LogNews;
-  readonly #options: HubOptions;
   readonly #channels = new Map<string, { readonly live: LiveChannel; readonly unfollow: () => void }>();
   readonly #catchUp: CatchUp;
-  readonly #durable: RecordAppender;
-  readonly #memory: RecordAppender | undefined;
-  /** Those whose records the fold of this process judges. */
-  readonly #judged: Appender[] = [];
   readonly #tick: Tick;
   #subscriptions = 0;
 
   constructor(options: HubOptions) {
-    this.#options = options;
     this.env = options.env;
     this.policy = options.policy;
+    this.backbones = new ChannelBackbones(options, this.figures);
     this.recordLimit = new RecordLimit(options.policy, options.durable);
     this.starts = options.starts;
     this.slices = new Slices(options.env);
@@ -89,8 +74,7 @@ export class Hub implements LiveChannelHost, SessionHost {
     this.log = new LogNews({
       sessions: this.sessions,
       liveChannels: () => this.liveChannels(),
-      partitionOf: (channel) =>
-        this.policy.rules(channel)?.durable === false ? undefined : options.durable.partitionOf(channel),
+      partitionOf: (channel) => this.backbones.partitionOf(channel),
     });
     this.#tick = new Tick({
       env: options.env,
@@ -100,63 +84,11 @@ export class Hub implements LiveChannelHost, SessionHost {
     this.#catchUp = new CatchUp({
       env: options.env,
       slices: this.slices,
-      viewOf: (channel) => this.view(channel),
+      viewOf: (channel) => this.backbones.view(channel),
       rings: this.rings,
       onLive: (subscription) => this.#onLive(subscription),
       onTrouble: options.onTrouble,
     });
-    const node = randomId(options.env).slice(0, 8);
-    const onAppended: OnAnswered = (record, result, durationMs) => this.#onAppended(record, result, durationMs);
-    const appender = (backbone: Backbone | RemoteBackbone, suffix: string): RecordAppender => {
-      if ('createAppender' in backbone) return backbone.createAppender(onAppended);
-      const made = new Appender({ env: options.env, ...backbone, node: node + suffix, onAppended });
-      this.#judged.push(made);
-      return made;
-    };
-    this.#durable = appender(options.durable, '');
-    this.#memory = options.memory === undefined ? undefined : appender(options.memory, 'm');
-  }
-
-  #onAppended(record: NewRecord, result: Appended, durationMs: number): void {
-    if (result.state === 'ok') {
-      this.appended++;
-      this.commits++;
-      this.commitMsSum += durationMs;
-    } else if (result.code === 'overloaded') this.figures.hit('logQueue');
-    this.#options.onAppended(record, result, durationMs);
-  }
-
-  view(channel: string): View {
-    return this.#isMemory(channel) ? (this.#options.memory as Backbone).view : this.#options.durable.view;
-  }
-
-  appender(channel: string): RecordAppender {
-    return this.#isMemory(channel) ? (this.#memory as RecordAppender) : this.#durable;
-  }
-
-  /** How far back a repeated id is recognized now (HEL-2): the shorter of the two logs'. */
-  ridWindowMs(): number {
-    const durable = this.#options.durable.view.ridWindowMs();
-    return Math.floor(Math.min(durable, this.#options.memory?.view.ridWindowMs() ?? durable));
-  }
-
-  /** How much of the log is still to be read before every place is answered, in positions. */
-  get toFill(): number {
-    return this.#options.durable.view.toFill;
-  }
-
-  #isMemory(channel: string): boolean {
-    return this.#memory !== undefined && this.policy.rules(channel)?.durable === false;
-  }
-
-  /** The fold of a backbone's view has judged a record of this node. */
-  onVerdict(ticket: string, verdict: Verdict): void {
-    for (const appender of this.#judged) appender.onVerdict(ticket, verdict);
-  }
-
-  /** The log does not go on from where the view was, for these channels. */
-  onBroken(concerns: (channel: string) => boolean): void {
-    for (const appender of this.#judged) appender.onBroken(concerns);
   }
 
   get channels(): number {
@@ -167,14 +99,9 @@ export class Hub implements LiveChannelHost, SessionHost {
     return this.#subscriptions;
   }
 
-  get appendsInFlight(): number {
-    return this.#durable.inFlight + (this.#memory?.inFlight ?? 0);
-  }
-
   /** Every append has its answer, and the answers are written. */
   async drained(): Promise<void> {
-    await this.#durable.drained();
-    await this.#memory?.drained();
+    await this.backbones.drained();
     this.#tick.end();
   }
 
@@ -190,24 +117,15 @@ export class Hub implements LiveChannelHost, SessionHost {
   /** The session is somebody from now on; a refreshed identity is the same party's. */
   identified(session: Session, identity: Identity): void {
     const { user } = identity;
-    if (session.identity === undefined && user !== undefined) this.#users.set(user, this.sessionsOf(user) + 1);
+    if (session.identity === undefined && user !== undefined) this.users.began(user);
     session.identity = identity;
-  }
-
-  /** How many sessions a user has on this node. */
-  sessionsOf(user: string): number {
-    return this.#users.get(user) ?? 0;
   }
 
   /** The connection is gone, whoever ended it. */
   closed(session: Session, code: Code | 'peer'): void {
     if (!this.sessions.delete(session)) return;
     const user = session.identity?.user;
-    if (user !== undefined) {
-      const left = this.sessionsOf(user) - 1;
-      if (left > 0) this.#users.set(user, left);
-      else this.#users.delete(user);
-    }
+    if (user !== undefined) this.users.ended(user);
     for (const subscription of session.subscriptions.values()) this.#drop(subscription);
     session.subscriptions.clear();
     session.behind.clear();
@@ -222,8 +140,9 @@ export class Hub implements LiveChannelHost, SessionHost {
     const found = this.#channels.get(name);
     if (found !== undefined) return found.live;
     try {
-      const live = new LiveChannel(name, this, this.view(name).state(name));
-      this.#channels.set(name, { live, unfollow: this.view(name).follow(name, live) });
+      const view = this.backbones.view(name);
+      const live = new LiveChannel(name, this, view.state(name));
+      this.#channels.set(name, { live, unfollow: view.follow(name, live) });
       return live;
     } catch (error) {
       return error instanceof TidewayError ? error.code : 'internal';
@@ -378,6 +297,6 @@ export class Hub implements LiveChannelHost, SessionHost {
   }
 
   newestPlace(channel: string): string {
-    return this.view(channel).state(channel).place;
+    return this.backbones.view(channel).state(channel).place;
   }
 }

@@ -2,18 +2,19 @@
  * A process of this server that follows the one that has the log (PROTOCOL.md §15): its link is a session like any
  * other, fed from the same rings and the same outbox, and may ask what no client may. It is never a client.
  */
-import { TidewayError, timing, type Code } from '@tideway/protocol';
+import { TidewayError } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import type { NodeSignals } from '../log/log.ts';
 import { FrameCutter } from '../view/remote/frame-cutter.ts';
 import type { LinkFrame, LinkMessage, LinkState } from '../view/remote/link-frames.ts';
-import { encodeLinkFrame, readLinkMessage } from '../view/remote/link.ts';
+import { readLinkMessage } from '../view/remote/link.ts';
 import type { PageRequest } from '../view/view.ts';
 import { websocketCodec } from './codec-websocket.ts';
 import type { Codec, Connection } from './connection.ts';
 import type { Hub } from './hub.ts';
-import type { Appended, NewRecord } from './record-appender.ts';
-import { withRetry, type Refusal } from './refusal.ts';
+import { LinkAppends } from './link-appends.ts';
+import { LinkReplies } from './link-replies.ts';
+import { withRetry } from './refusal.ts';
 import { findStart } from './resume.ts';
 import type { Session } from './session.ts';
 
@@ -48,11 +49,11 @@ export class LinkSession {
   readonly #host: LinkHost;
   readonly #hub: Hub;
   readonly #session: Session;
+  readonly #replies: LinkReplies;
+  readonly #appends: LinkAppends;
   readonly #cutter = new FrameCutter();
   /** By channel: what stops the telling of floors. */
   readonly #watched = new Map<string, () => void>();
-  /** Channels in which an append was refused that may come again (APP-3). */
-  readonly #refused = new Map<string, { readonly code: Code; readonly message: string }>();
   /** Those who wait for the metrics of the other process. */
   readonly #measured: ((text: string) => void)[] = [];
   #cancelBeat = (): void => {};
@@ -63,10 +64,12 @@ export class LinkSession {
     this.#host = host;
     this.#hub = host.hub;
     this.#session = host.hub.open(connection);
+    this.#replies = new LinkReplies(this.#session, host.onTrouble);
+    this.#appends = new LinkAppends(host.hub.backbones, this.#replies);
     host.hub.identified(this.#session, ANOTHER_PROCESS);
     this.#beat();
     this.#stopNews = this.#hub.log.watch(() => this.#sayBeat());
-    this.#send({ op: 'begin', ...beginning });
+    this.#replies.send({ op: 'begin', ...beginning });
   }
 
   /** Takes what was read. */
@@ -76,7 +79,7 @@ export class LinkSession {
       try {
         this.#take(message);
       } catch (error) {
-        this.#fail(message.frame.id, error);
+        this.#replies.fail(message.frame.id, error);
       }
     });
   }
@@ -96,7 +99,7 @@ export class LinkSession {
 
   /** Tells the other process to end, and how long its clients may take to move. */
   tellDrain(withinMs: number): void {
-    this.#send({ op: 'drain', withinMs });
+    this.#replies.send({ op: 'drain', withinMs });
   }
 
   /** The metrics of the other process; empty where it does not tell them in time. */
@@ -108,13 +111,13 @@ export class LinkSession {
         cancel();
         resolve(text);
       });
-      if (first) this.#send({ op: 'measure' });
+      if (first) this.#replies.send({ op: 'measure' });
     });
   }
 
   /** Says what another process, or this one, said. */
   say(to: string | undefined, bytes: Buffer): void {
-    this.#send({ op: 'say', ...(to === undefined ? {} : { to }) }, bytes);
+    this.#replies.send({ op: 'say', ...(to === undefined ? {} : { to }) }, bytes);
   }
 
   #beat(): void {
@@ -123,8 +126,9 @@ export class LinkSession {
   }
 
   #sayBeat(): void {
-    const { toFill, log } = this.#hub;
-    this.#send({ op: 'beat', ridWindowMs: this.#hub.ridWindowMs(), toFill, ...log.health });
+    const { backbones, log } = this.#hub;
+    const { toFill } = backbones;
+    this.#replies.send({ op: 'beat', ridWindowMs: backbones.ridWindowMs(), toFill, ...log.health });
   }
 
   #take({ frame, payload, encoding }: LinkMessage): void {
@@ -141,27 +145,27 @@ export class LinkSession {
       case 'tag':
         return this.#answerLater(
           id,
-          this.#hub
+          this.#hub.backbones
             .view(channel)
             .tagAt(channel, frame['position'] as string)
-            .then((tag) => this.#ok(id, { tag })),
+            .then((tag) => this.#replies.ok(id, { tag })),
         );
       case 'newest':
         return this.#answerLater(
           id,
-          this.#hub
+          this.#hub.backbones
             .view(channel)
             .logNewest(channel)
-            .then((position) => this.#ok(id, { position })),
+            .then((position) => this.#replies.ok(id, { position })),
         );
       case 'reach':
         return this.#answerLater(id, this.#reach(channel, id, frame));
       case 'store':
-        return this.#store(frame, { payload: payload ?? Buffer.alloc(0), encoding });
+        return this.#appends.store(frame, { payload: payload ?? Buffer.alloc(0), encoding });
       case 'restart':
-        return void this.#refused.delete(channel);
+        return this.#appends.restart(channel);
       case 'recall':
-        return this.#recall(frame);
+        return this.#appends.recall(frame);
       case 'say': {
         const to = frame['to'] as string | undefined;
         return this.#host.relay(this, to === undefined ? 'all' : { node: to }, payload ?? Buffer.alloc(0));
@@ -171,7 +175,7 @@ export class LinkSession {
       case 'metrics':
         return this.#answerLater(
           id,
-          this.#host.metrics().then((text) => this.#ok(id, {}, Buffer.from(text))),
+          this.#host.metrics().then((text) => this.#replies.ok(id, {}, Buffer.from(text))),
         );
       case 'measured':
         return this.#measured.splice(0).forEach((resolve) => resolve(payload?.toString('utf8') ?? ''));
@@ -181,7 +185,7 @@ export class LinkSession {
         const { url, identity } = frame as unknown as { readonly url: string; readonly identity: Identity };
         return this.#answerLater(
           id,
-          this.#host.feed(url, identity).then((body) => this.#ok(id, {}, body)),
+          this.#host.feed(url, identity).then((body) => this.#replies.ok(id, {}, body)),
         );
       }
       default:
@@ -194,7 +198,7 @@ export class LinkSession {
   async #follow(channel: string, id: number | undefined, from: string | undefined): Promise<void> {
     const start = await findStart(
       {
-        view: this.#hub.view(channel),
+        view: this.#hub.backbones.view(channel),
         channel,
         ring: () => this.#hub.liveChannel(channel)?.ring,
         turns: this.#hub.starts,
@@ -206,13 +210,13 @@ export class LinkSession {
     const state = this.#state(channel);
     // Of a channel that was not followed before, the place is the newest one, and nothing is behind it.
     const place = from === undefined ? state.place : start.deliverFrom;
-    this.#ok(id, { ...state, place, ...(start.reason === undefined ? {} : { reason: start.reason }) });
+    this.#replies.ok(id, { ...state, place, ...(start.reason === undefined ? {} : { reason: start.reason }) });
     this.#hub.subscribe(this.#session, channel, place);
     this.#watch(channel);
   }
 
   #state(channel: string): LinkState {
-    const view = this.#hub.view(channel);
+    const view = this.#hub.backbones.view(channel);
     const { head, ...state } = view.state(channel);
     return { ...state, applied: view.applied(channel), ...(head === undefined ? {} : { head }) };
   }
@@ -223,9 +227,9 @@ export class LinkSession {
     const tell = (): void => {
       // What was applied before it goes first.
       this.#hub.liveChannel(channel)?.flush();
-      this.#send({ op: 'state', channel, ...this.#state(channel) });
+      this.#replies.send({ op: 'state', channel, ...this.#state(channel) });
     };
-    const stop = this.#hub.view(channel).follow(channel, {
+    const stop = this.#hub.backbones.view(channel).follow(channel, {
       onRecords: () => {},
       onFloor: tell,
       onFilled: tell,
@@ -240,92 +244,27 @@ export class LinkSession {
   async #page(channel: string, id: number | undefined, frame: LinkFrame): Promise<void> {
     const { after, before, limit, bytes = Number.POSITIVE_INFINITY } = frame as Partial<PageRequest>;
     const place = after === undefined ? { before: before as string } : { after };
-    const { records, ...page } = await this.#hub
+    const { records, ...page } = await this.#hub.backbones
       .view(channel)
       .read(channel, { ...place, limit: limit as number, bytes });
     // Followers of the channel get what the page holds before the page, and the gap in front of that.
     this.#hub.liveChannel(channel)?.flush();
     this.#session.subscriptions.get(channel)?.tellGap();
-    this.#ok(id, page, Buffer.concat(records.map((record) => record.frame)));
+    this.#replies.ok(id, page, Buffer.concat(records.map((record) => record.frame)));
   }
 
   async #reach(channel: string, id: number | undefined, frame: LinkFrame): Promise<void> {
-    const view = this.#hub.view(channel);
+    const view = this.#hub.backbones.view(channel);
     const reached = await view.reach(channel, frame['position'] as string, frame['withinMs'] as number);
     this.#hub.liveChannel(channel)?.flush();
     const { head } = view.state(channel);
-    this.#ok(id, { reached, applied: view.applied(channel), ...(head === undefined ? {} : { head }) });
-  }
-
-  // Appends
-
-  #store(frame: LinkFrame, body: Pick<NewRecord, 'payload' | 'encoding'>): void {
-    const { op: _, id, restart, ...header } = frame;
-    const record = { ...header, ...body } as NewRecord;
-    const { channel, user, rid } = record;
-    const answer = (result: Appended): void => {
-      if (result.state === 'ok')
-        return this.#ok(id, { cursor: result.cursor, ...(result.duplicate && { duplicate: true }) });
-      if (result.retryMs !== undefined) this.#refused.set(channel, { code: result.code, message: result.message });
-      this.#error(id, result);
-    };
-    const refused = this.#refused.get(channel);
-    if (refused !== undefined && restart !== true) return answer({ state: 'error', ...withRetry(refused) });
-    this.#refused.delete(channel);
-    this.#hub.appender(channel).submit({ channel, user, rid }, () => record, answer);
-  }
-
-  #recall(frame: LinkFrame): void {
-    const { id, channel = '' } = frame;
-    const recalled = { channel, user: frame['user'] as string | undefined, rid: frame['rid'] as string };
-    this.#hub.appender(channel).submit(
-      recalled,
-      () => UNKNOWN,
-      (result) => {
-        if (result.state === 'ok') this.#ok(id, { cursor: result.cursor, duplicate: true });
-        else if (result.code === UNKNOWN.code) this.#ok(id, {});
-        else this.#error(id, result);
-      },
-    );
-  }
-
-  // Answers
-
-  #ok(id: number | undefined, answer: object, payload?: Buffer): void {
-    this.#send({ op: 'ok', id: id as number, ...answer }, payload);
-  }
-
-  #error(id: number | undefined, { code, message, retryMs }: Refusal): void {
-    this.#send({ op: 'error', id: id as number, code, message, ...(retryMs === undefined ? {} : { retryMs }) });
+    this.#replies.ok(id, { reached, applied: view.applied(channel), ...(head === undefined ? {} : { head }) });
   }
 
   #answerLater(id: number | undefined, answering: Promise<void>): void {
-    answering.catch((error: unknown) => this.#fail(id, error));
-  }
-
-  #fail(id: number | undefined, error: unknown): void {
-    if (!(error instanceof TidewayError)) this.#host.onTrouble(error);
-    const refusal =
-      error instanceof TidewayError
-        ? {
-            code: error.code,
-            message: error.message,
-            ...(error.retryMs === undefined ? {} : { retryMs: error.retryMs }),
-          }
-        : { code: 'internal' as const, message: 'a fault in the process that has the log', retryMs: timing.retryMs };
-    if (id !== undefined) this.#error(id, refusal);
-  }
-
-  #send(
-    frame: { readonly op: string; readonly id?: number; readonly [member: string]: unknown },
-    payload?: Buffer,
-  ): void {
-    if (!this.#session.ended) this.#session.sendChunk(encodeLinkFrame(frame, payload));
+    answering.catch((error: unknown) => this.#replies.fail(id, error));
   }
 }
 
 /** Nothing is permitted or refused by it: what a process asks, it has judged itself. */
 const ANOTHER_PROCESS: Identity = { kind: 'key', roles: [], keyName: 'process' };
-
-/** Says that no record of this id is known. */
-const UNKNOWN: Refusal = { code: 'not_found', message: 'no record of this id is known' };

@@ -119,7 +119,7 @@ export class SignIn {
       limits: {
         recordBytes: this.#hub.recordLimit.largest,
         ...about.limits,
-        ridWindowMs: this.#hub.ridWindowMs(),
+        ridWindowMs: this.#hub.backbones.ridWindowMs(),
       },
     };
   }

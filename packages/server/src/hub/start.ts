@@ -33,7 +33,7 @@ export function tooMany(max: number): ItemError {
 export function isOutlived(hub: Hub, outcome: Outcome): boolean {
   if ('code' in outcome) return false;
   const { channel } = outcome.answer;
-  return hub.view(channel).life(channel) !== outcome.life;
+  return hub.backbones.view(channel).life(channel) !== outcome.life;
 }
 
 /**
@@ -62,19 +62,19 @@ export function answerSubscribe(
 }
 
 function begin(hub: Hub, item: SubscribeItem, isOnly: boolean): Outcome | Promise<Outcome> {
-  const ready = hub.view(item.channel).ready(item.channel);
+  const ready = hub.backbones.view(item.channel).ready(item.channel);
   if (ready === undefined) return beginReady(hub, item, isOnly);
   return ready.then(() => beginReady(hub, item, isOnly)).catch(itemErrorOf);
 }
 
 function beginReady(hub: Hub, item: SubscribeItem, isOnly: boolean): Outcome | Promise<Outcome> {
   const { channel } = item;
-  const life = hub.view(channel).life(channel);
+  const life = hub.backbones.view(channel).life(channel);
   let start: Start | Promise<Start>;
   try {
     const ring = (): Ring | undefined => hub.liveChannel(channel)?.ring;
     const fillRing = (): Promise<void> | undefined => hub.fillRing(channel);
-    const parts = { view: hub.view(channel), channel, ring, fillRing, turns: hub.starts, wantsPage: isOnly };
+    const parts = { view: hub.backbones.view(channel), channel, ring, fillRing, turns: hub.starts, wantsPage: isOnly };
     start = findStart(parts, item.from);
   } catch (error) {
     return itemErrorOf(error);
@@ -97,7 +97,7 @@ function answer(
     };
   }
   if (start.resumed !== undefined) hub.measures?.onResumed(channel, start.reason ?? 'resumed');
-  const { head } = hub.view(channel).state(channel);
+  const { head } = hub.backbones.view(channel).state(channel);
   const answered: Subscribed = {
     channel,
     cursor: start.place,

@@ -11,7 +11,7 @@ export function watchHub(metrics: Metrics, hub: Hub, health: Health, nodes: () =
     metrics.nodeReady.of().value = health.state === 'ready' ? 1 : 0;
     metrics.nodeDraining.of().value = health.state === 'draining' ? 1 : 0;
     metrics.nodes.of().value = nodes();
-    metrics.toFill.of().value = hub.toFill;
+    metrics.toFill.of().value = hub.backbones.toFill;
     metrics.logUp.of().value = health.isLogUp ? 1 : 0;
     const { partitions, down } = health.log;
     for (let n = 0; n < partitions; n++) metrics.partitionUp.of(String(n)).value = down.includes(n) ? 0 : 1;
@@ -35,8 +35,8 @@ function collectFigures(metrics: Metrics, hub: Hub): void {
   const { figures } = hub;
   metrics.subscriptions.of().value = hub.subscriptions;
   metrics.channels.of().value = hub.channels;
-  metrics.appendsInFlight.of().value = hub.appendsInFlight;
-  metrics.ridWindow.of().value = hub.ridWindowMs() / 1000;
+  metrics.appendsInFlight.of().value = hub.backbones.appendsInFlight;
+  metrics.ridWindow.of().value = hub.backbones.ridWindowMs() / 1000;
   metrics.outboxBytes.of().value = hub.budget.outboxBytes;
   metrics.httpBytes.of().value = hub.budget.answerBytes + hub.budget.bodyBytes;
   metrics.ringBytes.of().value = hub.rings.bytes;

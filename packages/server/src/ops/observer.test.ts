@@ -32,10 +32,9 @@ function hubWith(figures: HubFigures): Hub {
     sessions: new Set([session]),
     subscriptions: 3,
     channels: 2,
-    appendsInFlight: 1,
+    backbones: { appendsInFlight: 1, ridWindowMs: () => 60_000, toFill: 0 },
     budget: { outboxBytes: 10, answerBytes: 5, bodyBytes: 6 },
     rings: { bytes: 20 },
-    ridWindowMs: () => 60_000,
   } as unknown as Hub;
 }
 

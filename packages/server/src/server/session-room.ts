@@ -37,7 +37,7 @@ export class SessionRoom {
   /** A limit on the sessions of one user turns the newest away. */
   whenUserFull({ user }: Identity): Refusal | undefined {
     const max = this.#max.sessionsPerUser;
-    if (user === undefined || this.#hub.sessionsOf(user) < max) return undefined;
+    if (user === undefined || this.#hub.users.count(user) < max) return undefined;
     this.#hub.figures.hit('sessionsPerUser');
     return { code: 'limit_exceeded', message: `a user has at most ${max} sessions on a node` };
   }

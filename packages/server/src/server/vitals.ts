@@ -36,19 +36,18 @@ export function createFigures(env: Env, hub: Hub): FigureTaker {
   let before = sample();
 
   function sample() {
-    const { figures } = hub;
+    const { figures, backbones } = hub;
     const cpu = process.cpuUsage();
     return {
       atMs: env.monotonicMs(),
       cpuMs: (cpu.user + cpu.system) / 1_000,
-      applied: hub.appended,
+      applied: backbones.appended,
       delivered: figures.recordsDelivered,
       bytesSent: figures.bytesSent,
       writes: figures.socketWrites,
       signals: figures.signalsDelivered,
       received: figures.framesReceived,
-      commitMs: hub.commitMsSum,
-      commits: hub.commits,
+      appendMs: backbones.appendMsSum,
     };
   }
 
@@ -58,7 +57,7 @@ export function createFigures(env: Env, hub: Hub): FigureTaker {
       const seconds = Math.max(0.001, (now.atMs - before.atMs) / 1_000);
       const rate = (name: 'applied' | 'delivered' | 'bytesSent' | 'writes' | 'signals' | 'received'): number =>
         round((now[name] - before[name]) / seconds);
-      const commits = now.commits - before.commits;
+      const applied = now.applied - before.applied;
       const taken = {
         sessions: hub.sessions.size,
         subscriptions: hub.subscriptions,
@@ -71,7 +70,7 @@ export function createFigures(env: Env, hub: Hub): FigureTaker {
         rssBytes: residentBytes(),
         cpu: round((now.cpuMs - before.cpuMs) / 10 / seconds),
         eventLoopLagMs: round(delay.percentile(99) / 1e6),
-        commitMs: commits === 0 ? null : round((now.commitMs - before.commitMs) / commits),
+        commitMs: applied === 0 ? null : round((now.appendMs - before.appendMs) / applied),
         outboxBytes: hub.budget.outboxBytes,
         ringBytes: hub.rings.bytes,
       };
@@ -110,12 +109,12 @@ export function startVitals(parts: {
       uptimeS: Math.round((env.monotonicMs() - startedMs) / 1_000),
       log: health.isLogUp ? 'up' : 'down',
       channels: hub.channels,
-      appendsInFlight: hub.appendsInFlight,
+      appendsInFlight: hub.backbones.appendsInFlight,
       ...own,
       ...(workers === undefined ? {} : { workers: workers.length, ...sumOf(own, workers) }),
     };
     const record = { channel: CHANNEL, kind: 'data', encoding: 'json', time: env.now() } as const;
-    hub.appender(CHANNEL).append({ ...record, payload: Buffer.from(JSON.stringify(payload)) }, () => {});
+    hub.backbones.appender(CHANNEL).append({ ...record, payload: Buffer.from(JSON.stringify(payload)) }, () => {});
   }
 
   return () => {

@@ -174,7 +174,7 @@ export async function getRecords(reading: Reading, exchange: Exchange, identity:
       throw new TidewayError('bad_cursor', `"${name}" is not a cursor`);
     }
   }
-  const view = hub.view(channel);
+  const view = hub.backbones.view(channel);
   await view.ready(channel);
   const bytes = limits.pageBytes;
   if (after === undefined) {
@@ -197,7 +197,7 @@ async function sendPageBefore(
 ): Promise<void> {
   const { hub } = reading;
   const { channel, before, limit } = asked;
-  const view = hub.view(channel);
+  const view = hub.backbones.view(channel);
   const life = view.life(channel);
   const start = await findStart({ view, channel, turns: hub.starts }, before);
   if (!start.ok) return exchange.fail(start);
@@ -218,7 +218,7 @@ async function sendPageAfter(
 ): Promise<void> {
   const { hub, longReads } = reading;
   const { channel, after, limit, untilMs } = asked;
-  const view = hub.view(channel);
+  const view = hub.backbones.view(channel);
   await view.ready(channel);
   const life = view.life(channel);
   const start = await findStart({ view, channel, turns: hub.starts }, after);
@@ -252,7 +252,7 @@ async function readPage(
     if (exchange.response.destroyed) throw new TidewayError('going_away', 'the reader has left');
     exchange.needRoom(request.bytes);
     const sinceMs = hub.env.monotonicMs();
-    const page = await hub.view(channel).read(channel, request);
+    const page = await hub.backbones.view(channel).read(channel, request);
     hub.measures?.onPageRead(channel, hub.env.monotonicMs() - sinceMs);
     if (page.behind) {
       const message = 'this node does not hold the channel that far back yet';

@@ -25,7 +25,7 @@ export class LongReads {
     waitMs: number,
   ): Promise<boolean> {
     return this.waitFor(response, waitMs, (onMoved) => {
-      const view = this.#hub.view(channel);
+      const view = this.#hub.backbones.view(channel);
       if (view.life(channel) !== at.life || view.state(channel).place > at.place) onMoved();
       return view.follow(channel, {
         onRecords: onMoved,

@@ -164,7 +164,7 @@ export function createEventStreams(parts: {
 
   /** Nothing will ever come on this channel from this place. */
   function isOver(answer: Subscribed): boolean {
-    return hub.view(answer.channel).state(answer.channel).closed && answer.cursor >= answer.head;
+    return hub.backbones.view(answer.channel).state(answer.channel).closed && answer.cursor >= answer.head;
   }
 
   /** Before the stream (SSE-6): final errors by status; retryable ones as an event, or `EventSource` would give up. */

@@ -133,7 +133,7 @@ export class World {
       log,
       constants,
       retention: () => options.retention ?? {},
-      onVerdict: (ticket, verdict) => made.world?.hub.onVerdict(ticket, verdict),
+      onVerdict: (ticket, verdict) => made.world?.hub.backbones.onVerdict(ticket, verdict),
       onTrouble: () => {},
     });
     made.world = new World(log, view, options);
