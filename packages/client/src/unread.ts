@@ -7,8 +7,8 @@ import type { Payload } from './link.ts';
 import type { Gap } from './record.ts';
 
 /** More than this unread, and the reader lets go of its channel until half of it is taken. */
-export const UNREAD_RECORDS_MAX = 256;
-export const UNREAD_BYTES_MAX = 1024 * 1024;
+const UNREAD_RECORDS_MAX = 256;
+const UNREAD_BYTES_MAX = 1024 * 1024;
 
 export type UnreadItem =
   | { readonly type: 'record'; readonly header: RecordHeader; readonly payload: Payload }

@@ -11,7 +11,7 @@ import type { Env } from '../env.ts';
 export type JwtAlgorithm = 'HS256' | 'RS256' | 'ES256' | 'EdDSA';
 
 /** The algorithms of key pairs; HS256 is for `secret` alone, so that no public key can ever be taken for a secret. */
-export const pairAlgorithms = ['RS256', 'ES256', 'EdDSA'] as const satisfies readonly JwtAlgorithm[];
+const pairAlgorithms = ['RS256', 'ES256', 'EdDSA'] as const satisfies readonly JwtAlgorithm[];
 
 /** Finds keys for `jwtVerify`, and says when they have changed. */
 export interface KeySource {
@@ -40,7 +40,7 @@ export const jwksTiming = {
 /** A JWK set of 100 keys with certificates is below 300 KiB. */
 const JWKS_BYTES_MAX = 1024 * 1024;
 /** RFC 7518 §3.2: a key as long as the hash, at least. */
-export const SECRET_BYTES_MIN = 32;
+const SECRET_BYTES_MIN = 32;
 
 export function secretSource(secret: string): KeySource {
   const bytes = Buffer.from(secret, 'utf8');

@@ -52,7 +52,7 @@ export const TOKEN_BYTES_MAX = 8 * 1024;
  * not stand in line behind thousands of signatures.
  */
 const VERIFYING_MAX = 2;
-export const CLOCK_TOLERANCE_MS = 5_000;
+const CLOCK_TOLERANCE_MS = 5_000;
 
 export async function createJwtVerifier(options: JwtOptions, env: Env, onFailure: OnJwksFailure): Promise<JwtVerifier> {
   const source = await openSource(options, env, onFailure);

@@ -60,7 +60,7 @@ export function defineCommand<const Table extends FlagTable>(description: Comman
 }
 
 /** The text of `tideway NAME --help`. */
-export function describeCommand(command: Command): string {
+function describeCommand(command: Command): string {
   const parts = [`Usage: tideway ${command.usage}`];
   if (command.about !== undefined) parts.push(command.about);
   parts.push(`Flags:\n${describeFlags(command.flags)}`);

@@ -4,7 +4,7 @@
  */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { parseCursor } from '@tideway/protocol';
-import type { Setting } from '../ops/config-schema.ts';
+import type { Kinds, Setting } from '../ops/config-schema.ts';
 import { checkValue, describeRange, parseValue, showNumber, suggest } from '../ops/config-values.ts';
 import { usageError } from './exit-codes.ts';
 
@@ -18,18 +18,6 @@ export type Flag = Exclude<Setting, { readonly kind: 'json' }> & {
 };
 
 export type FlagTable = Readonly<Record<string, Flag>>;
-
-interface Kinds {
-  text: string;
-  list: readonly string[];
-  choice: string;
-  choices: readonly string[];
-  switch: boolean;
-  count: number;
-  bytes: number;
-  duration: number;
-  port: number;
-}
 
 /** What a flag holds once it is read. */
 type FlagValue<F extends Flag> = F extends { readonly kind: 'choice'; readonly choices: readonly (infer Choice)[] }
@@ -105,7 +93,7 @@ function optionsOf(table: FlagTable): Options {
 }
 
 /** `parseArgs` with messages for people; understands `--help` and `-h` besides the options given. */
-export function parseArguments(
+function parseArguments(
   options: Options,
   argv: readonly string[],
 ): {

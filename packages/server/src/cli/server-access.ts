@@ -86,7 +86,7 @@ export async function reachServer(
 }
 
 /** An http URL without a slash at the end; ws and wss are taken for what they stand for. */
-export function httpUrl(text: string): string {
+function httpUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^(?:http|ws)s?:$/.test(url.protocol)) {
     throw usageError(

@@ -44,7 +44,7 @@ export type ParsedFrom =
   | { readonly kind: 'cursor'; readonly parts: CursorParts };
 
 /** Reads a `from`; `undefined` when it is none (`bad_cursor`). */
-export function parseFrom(from: string | undefined): ParsedFrom | undefined {
+function parseFrom(from: string | undefined): ParsedFrom | undefined {
   if (from === undefined || from === 'now') return { kind: 'now' };
   if (from === 'oldest') return { kind: 'oldest' };
   const last = LAST.exec(from);

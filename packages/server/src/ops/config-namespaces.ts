@@ -51,7 +51,7 @@ export interface NamespacePolicy {
 const DAY_MS = 86_400_000;
 const AGE_MAX_MS = 3_650 * DAY_MS;
 
-export const whoKeys = ['subscribe', 'append', 'signal', 'history', 'admin'] as const satisfies readonly Permission[];
+const whoKeys = ['subscribe', 'append', 'signal', 'history', 'admin'] as const satisfies readonly Permission[];
 
 /** The settings of a namespace besides its permissions; docs/reference/config.md is made from them. */
 export const namespaceSettings = {
@@ -112,7 +112,7 @@ const KNOWN_RETENTION: readonly string[] = ['records', 'ageMs', 'bytes'];
 const RESERVED = ['anyone', 'user', 'key'];
 
 /** The namespace of the server's own figures; back ends may read it unless the configuration says otherwise. */
-export const SYSTEM_NAMESPACE = '$system';
+const SYSTEM_NAMESPACE = '$system';
 
 /** The policies by namespace; what is wrong is added to `problems`. */
 export function resolveNamespaces(

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { parseArgs } from 'node:util';
 import * as fc from 'fast-check';
 import { resolveConfig } from './config.ts';
 import { type Setting, settingKeys, settings } from './config-schema.ts';
-import { describeConfig, flagOptions, mergeConfig } from './config-sources.ts';
+import { describeConfig, mergeConfig } from './config-sources.ts';
 import { ConfigError, parseValue, showNumber } from './config-values.ts';
 
 function originOf(merged: ReturnType<typeof mergeConfig>, key: string): string | undefined {
@@ -52,21 +51,13 @@ describe('the order of sources', () => {
   });
 
   test('takes lists by comma or by repeating the flag', () => {
-    const parsed = parseArgs({
-      args: [
-        '--origins',
-        'https://a.example',
-        '--origins',
-        'https://b.example',
-        '--faults',
-        '--limits-record-bytes',
-        '1MiB',
-      ],
-      options: flagOptions(),
-    });
     const { options } = mergeConfig({
       environment: { TIDEWAY_HOSTS: 'a.example, b.example' },
-      flags: parsed.values as never,
+      flags: {
+        origins: ['https://a.example', 'https://b.example'],
+        faults: true,
+        'limits-record-bytes': '1MiB',
+      },
     });
     const config = resolveConfig(options);
     assert.deepEqual(config.origins, ['https://a.example', 'https://b.example']);

@@ -103,20 +103,6 @@ function put(object: Record<string, unknown>, key: string, value: unknown): void
   at[last] = value;
 }
 
-/** The options of `parseArgs` for `serve` and `dev`: one per setting that may be a flag. */
-export function flagOptions(): Record<string, { readonly type: 'string' | 'boolean'; readonly multiple?: boolean }> {
-  const options: Record<string, { type: 'string' | 'boolean'; multiple?: boolean }> = {};
-  for (const key of settingKeys) {
-    const flag = flagName(key);
-    const { kind } = settings[key];
-    if (flag === undefined) continue;
-    if (kind === 'switch') options[flag] = { type: 'boolean' };
-    else if (kind === 'list' || kind === 'choices') options[flag] = { type: 'string', multiple: true };
-    else options[flag] = { type: 'string' };
-  }
-  return options;
-}
-
 /** One line of `tideway config print`. */
 export interface SettingLine {
   readonly key: SettingKey;

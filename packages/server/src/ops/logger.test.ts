@@ -7,7 +7,7 @@ import { signWithSecret, goodClaims } from '../auth/testing/signers.ts';
 import { createTickets } from '../auth/tickets.ts';
 import { logEvents } from './logger-events.ts';
 import { createLineWriter, formatJson, formatPretty } from './logger-format.ts';
-import { createLogger, createSilentLogger, type LogLine, type LoggerOptions } from './logger.ts';
+import { createLogger, type LogLine, type LoggerOptions } from './logger.ts';
 
 function kept(level: NonNullable<LoggerOptions['level']> = 'debug') {
   const env = createHeldEnv();
@@ -53,10 +53,6 @@ describe('a line', () => {
     logger.log('log.down');
     assert.match(logger.refer('request.failed'), /^[\w-]{22}$/);
     logger.flush();
-  });
-
-  test('of a silent logger goes nowhere, and its refs are refs', () => {
-    assert.match(createSilentLogger(createHeldEnv()).refer('request.failed'), /^[\w-]{22}$/);
   });
 });
 

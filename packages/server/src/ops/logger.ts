@@ -165,11 +165,6 @@ function alikeness({ code, op, path }: LogFields): LogFields {
   return { code, op, path: code === 'not_found' ? undefined : path };
 }
 
-/** A logger that writes nothing; its refs are real. */
-export function createSilentLogger(env: Env): Logger {
-  return createLogger({ env, write: () => {}, level: 'error' });
-}
-
 /** JWTs, API keys, tickets (two long base64url parts), and what follows `Bearer`: none belongs in a text of ours. */
 const SECRETS =
   /eyJ[\w-]*\.[\w-]+(?:\.[\w-]*)?|tw_key_[\w-]+|\bBearer\s+\S+|[\w-]{40,}\.[\w-]{40,}|([?&](?:ticket|token|access_token)=)[^&\s"]+/gi;

@@ -30,7 +30,7 @@ export interface FigureTaker {
   stop(): void;
 }
 
-export function createFigures(env: Env, hub: Hub): FigureTaker {
+function createFigures(env: Env, hub: Hub): FigureTaker {
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
   let before = sample();

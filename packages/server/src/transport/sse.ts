@@ -44,7 +44,7 @@ const COME_BACK_MS = 500;
 /** What it waits after any other end, once it is there: what browsers do. */
 const RETRY_MS = 3_000;
 
-export class SseConnection implements Connection {
+class SseConnection implements Connection {
   readonly transport = 'sse';
   readonly codec: Codec;
   /** Its client comes back by itself when the stream ends, and only then. */

@@ -25,7 +25,7 @@ const CLOSE_TIMEOUT_MS = 5_000;
 const MESSAGE_BYTES_MIN = 64 * 1024;
 
 /** A socket as Node gives it to an upgrade: a duplex that can be corked. */
-export class WebSocketConnection extends SocketWrites implements Connection {
+class WebSocketConnection extends SocketWrites implements Connection {
   readonly transport = 'websocket';
   readonly codec = websocketCodec;
   readonly #webSocket: WebSocket;

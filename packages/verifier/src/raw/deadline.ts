@@ -1,7 +1,7 @@
 /** Waiting for something, but not for ever: every wait of the suites has a name and a deadline. */
 
 /** What was waited for did not come in time. */
-export class DeadlineError extends Error {
+class DeadlineError extends Error {
   constructor(what: string, deadlineMs: number) {
     super(`waited ${deadlineMs} ms for ${what}`);
     this.name = 'DeadlineError';

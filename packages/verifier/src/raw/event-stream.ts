@@ -17,7 +17,7 @@ export interface StreamBlock {
 }
 
 /** Takes text as it comes and gives whole blocks. */
-export class BlockParser {
+class BlockParser {
   #rest = '';
 
   push(text: string): StreamBlock[] {

@@ -7,7 +7,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 
-export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
 export interface RawMessage {
   readonly binary: boolean;
@@ -123,10 +123,6 @@ export class RawWebSocket {
     wrong: { readonly first?: number; readonly unmasked?: boolean } = {},
   ): void {
     this.#socket.write(encodeFrame(opcode, payload, wrong));
-  }
-
-  sendBytes(bytes: Uint8Array): void {
-    this.#socket.write(bytes);
   }
 
   close(code = 1000): void {

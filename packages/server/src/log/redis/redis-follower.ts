@@ -11,7 +11,7 @@ import { areSmall, LARGE_RECORDS, SMALL_RECORDS } from './redis-page-size.ts';
 const READ_RECORDS = 1_024;
 
 /** One partition that is followed. */
-export class RedisFollowing {
+class RedisFollowing {
   readonly key: string;
   /** The number of the last record given. */
   after: number;

@@ -17,7 +17,7 @@ import type { Backbones } from '../backbones.ts';
 import { Switchboard } from './switchboard.ts';
 
 /** The descriptor that a worker finds open: a socket whose other end the primary holds, and nobody else can reach. */
-export const LINK_DESCRIPTOR = 4;
+const LINK_DESCRIPTOR = 4;
 
 /** What a worker is told first. */
 export interface Beginning {

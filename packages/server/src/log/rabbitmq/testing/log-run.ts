@@ -110,7 +110,7 @@ export class LogRun {
   }
 }
 
-export class KeptTail {
+class KeptTail {
   readonly records: TailRecord[] = [];
   error: TailError | undefined;
   readonly #run: LogRun;
