@@ -236,7 +236,8 @@ export function createHttpApi(parts: {
         const refusal = refusalOf(error);
         if (refusal.code === 'too_large') hub.figures.hit('bodyBytes');
         if (refusal.code === 'overloaded') hub.figures.hit('outboxBytesTotal');
-        exchange.fail(refusal);
+        if (exchange.path === '/v1/events') streams.refuse(exchange, refusal);
+        else exchange.fail(refusal);
       }
     },
   };

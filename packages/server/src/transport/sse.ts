@@ -100,6 +100,8 @@ class SseConnection implements Connection {
 export interface EventStreams {
   /** Answers `GET /v1/events` or `POST /v1/events` as this identity. */
   open(exchange: Exchange, identity: Identity): Promise<void>;
+  /** Answers one of them that does not become a stream (SSE-6). */
+  refuse(exchange: Exchange, refusal: ItemError): void;
   /** Tells all that the node goes away; those of `GET` end one after the other, while there is another node (SSE-8). */
   drain(withinMs: number, hasOthers: () => boolean): void;
   stop(): void;
@@ -169,7 +171,7 @@ export function createEventStreams(parts: {
 
   /** Before the stream (SSE-6): final errors by status; retryable ones as an event, or `EventSource` would give up. */
   function refuse(exchange: Exchange, refusal: ItemError): void {
-    if (refusal.retryMs === undefined) return exchange.fail(refusal);
+    if (refusal.retryMs === undefined || exchange.response.headersSent) return exchange.fail(refusal);
     exchange.writeHead(200, HEADERS);
     const failure = JSON.stringify(exchange.describe(refusal));
     (exchange.response as ServerResponse).end(`retry: ${refusal.retryMs}\nevent: error\ndata: ${failure}\n\n`);
@@ -246,7 +248,7 @@ export function createEventStreams(parts: {
     }
   }
 
-  return { open, drain, stop: () => cancel() };
+  return { open, refuse, drain, stop: () => cancel() };
 }
 
 /** The places of all channels in the order asked; one that is over keeps its last place. */
