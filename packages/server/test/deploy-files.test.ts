@@ -87,6 +87,24 @@ describe('all files', () => {
   });
 });
 
+/** A strict reader of YAML 1.1, as Kubernetes has one: what other readers take, it may not. */
+function yamlReader(): string | undefined {
+  return ['python3', '/usr/bin/python3'].find(
+    (program) => spawnSync(program, ['-c', 'import yaml'], { stdio: 'ignore' }).status === 0,
+  );
+}
+
+test('the YAML is such that the strict reader of Kubernetes takes it', (t) => {
+  const python = yamlReader();
+  if (python === undefined) return t.skip('python3 with yaml was not found (on Debian: apt-get install python3-yaml)');
+  const read = 'import sys, yaml; list(yaml.safe_load_all(sys.stdin))';
+  const said = (input: string): string => spawnSync(python, ['-c', read], { input, encoding: 'utf8' }).stderr;
+  const names = files.filter((file) => file.endsWith('.yaml'));
+  assert.deepEqual(names.toSorted(), ['compose.yaml', 'kubernetes.yaml']);
+  for (const name of names) assert.equal(said(text(name)), '', name);
+  assert.match(said('{ path: /readyz?filling=ok, port: http }'), /expected ',' or '}'/);
+});
+
 describe('the load balancers', () => {
   for (const name of ['nginx.conf', 'haproxy.cfg', 'haproxy-passthrough.cfg']) {
     test(`${name} lets silence last for more than two pings`, () => {
@@ -114,12 +132,24 @@ describe('the container', () => {
     await checkCommand(all(dockerfile, /CMD \["([a-z]+)"\]/));
   });
 
-  test('has a Node that the package takes, and every package of ours that it needs', () => {
-    for (const major of all(dockerfile, /FROM node:(\d+)-/))
-      assert.ok(Number(major) >= Number(/\d+/.exec(tideway.engines.node)?.[0]), major);
+  test('has the Node with which everything is tested, and every package of ours that it needs', () => {
+    const { optionalDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      readonly optionalDependencies: Readonly<Record<string, string>>;
+    };
+    // The build starts the one that npm brings, which needs what an image of an older Node may not have.
+    const [tested] = Object.values(optionalDependencies).map((version) => version.split('.')[0]);
+    assert.deepEqual([...new Set(all(dockerfile, /FROM node:(\d+)-/))], [tested]);
+    assert.ok(Number(tested) >= Number(/\d+/.exec(tideway.engines.node)?.[0]));
     const packed = all(dockerfile, /-w ([@a-z/]+)/);
     const ours = Object.keys(tideway.dependencies).filter((name) => name.startsWith('@tideway/'));
     assert.deepEqual(packed.toSorted(), ['tideway', ...ours].toSorted());
+  });
+
+  test('is built of what git knows, and of nothing that lies beside it', () => {
+    const ignored = text('Dockerfile.dockerignore').split('\n');
+    const named = readFileSync(join(root, '.gitignore'), 'utf8').split('\n');
+    assert.ok(ignored.includes('.git'));
+    for (const name of named) assert.ok(ignored.includes(name) || ignored.includes(`**/${name}`), name);
   });
 
   test('has the clients of all brokers, in the versions that the package takes', () => {
@@ -155,6 +185,14 @@ describe('compose', () => {
     for (const port of all(compose, /ports: \['\d+:(\d+)'\]/)) assert.equal(port, PORT);
   });
 
+  test('starts what its profile names and nothing else', () => {
+    const [, services = ''] = /^services:\n([^]*?)^\w/m.exec(compose) ?? [];
+    for (const service of services.split(/^ {2}(?=\w)/m).slice(1)) {
+      assert.match(service, /profiles: \[\w+\]|<<: \*on-\w+/, service);
+    }
+    assert.match(compose, /Profiles: redis, nats, rabbitmq, kafka; and embedded/);
+  });
+
   test('gives policies that a server takes', () => {
     const [namespaces] = all(compose, /TIDEWAY_NAMESPACES: '([^']+)'/) as [string];
     const [hosts] = all(compose, /TIDEWAY_HOSTS: (\S+)/) as [string];
@@ -178,7 +216,7 @@ describe('the Kubernetes manifest', () => {
   test('asks /readyz whether a pod gets clients and /healthz whether it is started anew, under its own name', () => {
     const [host] = all(kubernetes, /TIDEWAY_HOSTS, value: (\S+) \}/);
     for (const asked of all(kubernetes, /name: Host, value: (\S+) \}/)) assert.equal(asked, host);
-    assert.match(kubernetes, /startupProbe:\n +httpGet: \{ path: \/readyz\?filling=ok,/);
+    assert.match(kubernetes, /startupProbe:\n +httpGet: \{ path: '\/readyz\?filling=ok',/);
     // One answer is enough: a node that stops says so for a few seconds only.
     assert.match(
       kubernetes,
@@ -236,5 +274,11 @@ describe('the systemd unit', () => {
     };
     assert.deepEqual(verify(here), { said: [], status: 0 });
     assert.notDeepEqual(verify(here.replace('ProtectHome', 'ProtectHouse')).said, []);
+    // On a scale to 100: what a service of this kind must have, which writes and listens, makes 17.
+    const exposed = ['security', '--offline=true', '--threshold=20', file];
+    writeFileSync(file, here);
+    assert.equal(spawnSync(program, exposed, { encoding: 'utf8' }).status, 0);
+    writeFileSync(file, here.replace(/^(?:Cap|System|UMask).*$/gm, ''));
+    assert.notEqual(spawnSync(program, exposed, { encoding: 'utf8' }).status, 0);
   });
 });
