@@ -5,8 +5,8 @@ import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { isAlive } from '../../../../scripts/leash.ts';
-import type { DemoStatus } from './demo-front.ts';
-import type { NodeStatus } from './demo-nodes.ts';
+import type { DemoStatus } from './demo/demo-front.ts';
+import type { NodeStatus } from './demo/demo-nodes.ts';
 
 const main = fileURLToPath(new URL('./main.ts', import.meta.url));
 

@@ -9,16 +9,17 @@ import { join, resolve } from 'node:path';
 import { settings } from '../ops/config-schema.ts';
 import { version } from '../version.ts';
 import { defineCommand } from './command.ts';
-import { isShared, openBroker, ownBrokerName, type DemoBroker } from './demo-broker.ts';
-import { openFront, type DemoFront, type DemoStage } from './demo-front.ts';
-import { DemoLeash } from './demo-leash.ts';
-import { DemoNodes } from './demo-nodes.ts';
-import { loadPages } from './demo-pages.ts';
-import type { DemoServerOptions } from './demo-server.ts';
-import { isTrouble } from './demo-talk.ts';
+import type { DemoBroker } from './demo/demo-broker.ts';
+import { isShared, openBroker, ownBrokerName } from './demo/demo-brokers.ts';
+import { openFront, type DemoFront, type DemoStage } from './demo/demo-front.ts';
+import { DemoLeash } from './demo/demo-leash.ts';
+import { DemoNodes } from './demo/demo-nodes.ts';
+import { loadPages } from './demo/demo-pages.ts';
+import type { DemoServerOptions } from './demo/demo-server.ts';
+import { isTrouble } from './demo/demo-talk.ts';
 import { CliError, exitCodes, usageError, type ExitCode } from './exit-codes.ts';
 import { jsonFlag } from './flags.ts';
-import { type Io, paint, printJson, say } from './io.ts';
+import { paint, printJson, say, type Io } from './io.ts';
 import { programBeside } from './program-beside.ts';
 import { endOnSignal } from './signals.ts';
 
@@ -131,7 +132,7 @@ async function runDemo(io: Io, options: DemoOptions): Promise<ExitCode> {
     });
     server.resolve(url);
     if (end.aborted) return;
-    producer = spawn(process.execPath, [...process.execArgv, programBeside('demo-producer'), url], {
+    producer = spawn(process.execPath, [...process.execArgv, programBeside('demo/demo-producer'), url], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     leash.hold(producer);

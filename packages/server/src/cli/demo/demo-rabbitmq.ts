@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { BrokerPlace, BrokerProgram } from './demo-broker-programs.ts';
+import type { BrokerPlace, BrokerProgram } from './demo-broker-program.ts';
 
 /** Debian's own command of this name is for root only, and starts this one. */
 const DEBIAN = '/usr/lib/rabbitmq/bin/rabbitmq-server';

@@ -1,10 +1,10 @@
 /** A broker that is not the demo's: the nodes reach it through a port of the demo, which can be closed. */
 import { connect } from 'node:net';
-import { nodeEnv } from '../env.ts';
-import { parseLogAddress, type LogAddress } from '../log/registry.ts';
+import { nodeEnv } from '../../env.ts';
+import { parseLogAddress, type LogAddress } from '../../log/registry.ts';
+import { CliError, exitCodes } from '../exit-codes.ts';
 import type { BrokerStatus, DemoBroker } from './demo-broker.ts';
 import { Relay, type Place } from './demo-relay.ts';
-import { CliError, exitCodes } from './exit-codes.ts';
 
 /** Where a broker is, or why no port of ours can stand before it. */
 type Behind = Place | { readonly refusal: string };
@@ -145,7 +145,7 @@ function answers({ host, port }: Place): Promise<void> {
 
 /** Asked as a node asks. */
 async function isCluster(at: Extract<LogAddress, { driver: 'redis' }>['at']): Promise<boolean> {
-  const { findMember } = await import('../log/redis/redis-members.ts');
+  const { findMember } = await import('../../log/redis/redis-members.ts');
   try {
     const { connection, info } = await findMember(at, { answerMs: ANSWER_MS, probeMs: ANSWER_MS }, nodeEnv);
     connection.kill();

@@ -5,13 +5,13 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createOriginPolicy } from '../auth/origin.ts';
-import { version } from '../version.ts';
+import { createOriginPolicy } from '../../auth/origin.ts';
+import { version } from '../../version.ts';
+import { CliError, exitCodes } from '../exit-codes.ts';
+import { commandLine } from '../program-beside.ts';
 import type { BrokerStatus, DemoBroker } from './demo-broker.ts';
 import type { DemoNodes, NodeStatus } from './demo-nodes.ts';
-import { type Pages, servePage } from './demo-pages.ts';
-import { CliError, exitCodes } from './exit-codes.ts';
-import { commandLine } from './program-beside.ts';
+import { servePage, type Pages } from './demo-pages.ts';
 
 const HOST = '127.0.0.1';
 /** A fault in words is short. */

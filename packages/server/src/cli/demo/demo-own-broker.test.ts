@@ -4,17 +4,17 @@ import { delimiter, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from '@tideway/client';
 import { createServer } from 'tideway';
-import { kafkaJars } from '../../../../scripts/brokers/kafka-jars.ts';
-import { kafka } from '../../../../scripts/brokers/kafka.ts';
-import { findNatsServer } from '../../../../scripts/brokers/nats-program.ts';
-import { nats } from '../../../../scripts/brokers/nats.ts';
-import { rabbitmq } from '../../../../scripts/brokers/rabbitmq.ts';
-import { redis } from '../../../../scripts/brokers/redis.ts';
-import { requireService } from '../../../../scripts/services.ts';
-import { createLog } from '../log/registry.ts';
-import { openBroker } from './demo-broker.ts';
+import { kafkaJars } from '../../../../../scripts/brokers/kafka-jars.ts';
+import { kafka } from '../../../../../scripts/brokers/kafka.ts';
+import { findNatsServer } from '../../../../../scripts/brokers/nats-program.ts';
+import { nats } from '../../../../../scripts/brokers/nats.ts';
+import { rabbitmq } from '../../../../../scripts/brokers/rabbitmq.ts';
+import { redis } from '../../../../../scripts/brokers/redis.ts';
+import { requireService } from '../../../../../scripts/services.ts';
+import { createLog } from '../../log/registry.ts';
+import { temporaryFolder } from '../testing/cli-rig.ts';
+import { openBroker } from './demo-brokers.ts';
 import { DemoLeash } from './demo-leash.ts';
-import { temporaryFolder } from './testing/cli-rig.ts';
 
 const schemes = [
   ['redis', redis],

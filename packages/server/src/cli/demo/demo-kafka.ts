@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { BrokerPlace, BrokerProgram } from './demo-broker-programs.ts';
-import { CliError, exitCodes } from './exit-codes.ts';
+import { CliError, exitCodes } from '../exit-codes.ts';
+import type { BrokerPlace, BrokerProgram } from './demo-broker-program.ts';
 
 const INSTALL =
   'install Java 17 or newer (Debian: openjdk-17-jre-headless), unpack Apache Kafka 4, and set KAFKA_HOME to its folder';

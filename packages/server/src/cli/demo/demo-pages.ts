@@ -10,7 +10,7 @@ import type { ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { dirname, extname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CliError, exitCodes } from './exit-codes.ts';
+import { CliError, exitCodes } from '../exit-codes.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
@@ -31,9 +31,9 @@ export type Pages = ReadonlyMap<string, Page>;
 
 /** Finds the pages, and makes them first where this is a clone whose sources are newer. */
 export async function loadPages(say: (text: string) => void): Promise<Pages> {
-  const built = fileURLToPath(new URL('../pages', import.meta.url));
+  const built = fileURLToPath(new URL('../../pages', import.meta.url));
   if (newestMs(built) > 0) return readPages(built);
-  const sources = fileURLToPath(new URL('../../../console', import.meta.url));
+  const sources = fileURLToPath(new URL('../../../../console', import.meta.url));
   const made = join(sources, 'dist');
   const others = ['client', 'protocol', 'verifier'].map((name) => join(sources, '..', name, 'src'));
   const sourceMs = Math.max(newestMs(sources, ['dist', 'node_modules']), ...others.map((folder) => newestMs(folder)));

@@ -1,37 +1,12 @@
-/**
- * The broker behind the demo's nodes, as its button sees it: one that the demo has started itself and kills, or anybody's,
- * from which it cuts the nodes off.
- */
-import { isOnBroker, parseLogAddress } from '../log/registry.ts';
-import { brokerPrograms, type BrokerProgram } from './demo-broker-programs.ts';
+/** Which broker `--log` means to the demo: whether nodes can share it, and starting it or laying a way to it. */
+import { isOnBroker, parseLogAddress } from '../../log/registry.ts';
+import { usageError } from '../exit-codes.ts';
+import type { BrokerProgram } from './demo-broker-program.ts';
+import { brokerPrograms } from './demo-broker-programs.ts';
+import type { DemoBroker } from './demo-broker.ts';
 import { CutBroker, placeBehind } from './demo-cut-broker.ts';
 import type { DemoLeash } from './demo-leash.ts';
 import { OwnBroker } from './demo-own-broker.ts';
-import { usageError } from './exit-codes.ts';
-
-export interface BrokerStatus {
-  /** Such as `Redis`. */
-  readonly name: string;
-  /** `host:port`. */
-  readonly place: string;
-  readonly state: 'starting' | 'up' | 'down';
-  /** Of the demo's own broker, while it runs. */
-  readonly pid: number | undefined;
-  /** Whether the demo has started it: stopping it is a `kill -9` then, else a cut of the way there. */
-  readonly isOwn: boolean;
-  /** Why there is no button, in words. */
-  readonly refusal: string | undefined;
-}
-
-export interface DemoBroker {
-  /** What the nodes are given. */
-  readonly address: string;
-  readonly status: BrokerStatus;
-  stop(): Promise<void>;
-  start(): Promise<void>;
-  /** For good. */
-  close(): Promise<void>;
-}
 
 export interface DemoBrokerOptions {
   /** A log on a broker, or the bare scheme of one that is to be started, such as `redis:`. */

@@ -5,7 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { programBeside } from './program-beside.ts';
+import { programBeside } from '../program-beside.ts';
 
 /** What has to go with the demo. */
 interface Held {
@@ -21,7 +21,7 @@ export class DemoLeash {
 
   constructor() {
     // Ctrl-C goes to the whole group of a terminal; this one must not hear it.
-    this.#process = spawn(process.execPath, [...process.execArgv, programBeside('demo-leash')], {
+    this.#process = spawn(process.execPath, [...process.execArgv, programBeside('demo/demo-leash')], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
     });

@@ -2,8 +2,8 @@
  * The demo's nodes: server processes on one log behind one address, each of which can be killed and paused. The address
  * is a load balancer as it stands in front of real ones: round robin, no affinity, nodes that do not answer are left out.
  */
-import { DemoServer, type DemoServerOptions, type DemoServerStatus } from './demo-server.ts';
 import { Relay, type Place } from './demo-relay.ts';
+import { DemoServer, type DemoServerOptions, type DemoServerStatus } from './demo-server.ts';
 import { askNode, putFault, type NodeReport } from './demo-watch.ts';
 
 /** `silent`: runs and does not answer; `behind`: has not read yet what another one had read a moment ago. */

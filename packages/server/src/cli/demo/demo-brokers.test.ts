@@ -3,14 +3,15 @@ import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { redis } from '../../../../scripts/brokers/redis.ts';
-import { startRedisCluster } from '../../../../scripts/brokers/redis-cluster.ts';
-import { isAlive } from '../../../../scripts/leash.ts';
-import { requireService } from '../../../../scripts/services.ts';
-import { openBroker, type DemoBroker } from './demo-broker.ts';
+import { redis } from '../../../../../scripts/brokers/redis.ts';
+import { startRedisCluster } from '../../../../../scripts/brokers/redis-cluster.ts';
+import { isAlive } from '../../../../../scripts/leash.ts';
+import { requireService } from '../../../../../scripts/services.ts';
+import { CliProcess, runCli, temporaryFolder } from '../testing/cli-rig.ts';
+import type { DemoBroker } from './demo-broker.ts';
+import { openBroker } from './demo-brokers.ts';
 import type { DemoStatus } from './demo-front.ts';
 import { DemoLeash } from './demo-leash.ts';
-import { CliProcess, runCli, temporaryFolder } from './testing/cli-rig.ts';
 
 const OPTIONS = { timeout: 240_000 };
 /** The pages may have to be built first, beside other tests. */

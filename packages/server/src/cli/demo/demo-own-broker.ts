@@ -6,10 +6,10 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { freePorts } from '@tideway/verifier/free-ports';
+import { CliError, exitCodes } from '../exit-codes.ts';
+import type { BrokerPlace, BrokerProgram } from './demo-broker-program.ts';
 import type { BrokerStatus, DemoBroker } from './demo-broker.ts';
-import type { BrokerPlace, BrokerProgram } from './demo-broker-programs.ts';
 import type { DemoLeash } from './demo-leash.ts';
-import { CliError, exitCodes } from './exit-codes.ts';
 
 export interface OwnBrokerOptions {
   readonly program: BrokerProgram;
