@@ -3,7 +3,7 @@
  * the next where the store was lost or the log is another one. The one before answers from memory until the next has
  * come as far. Behind a forerunner (forerunner.ts), which serves meanwhile, the first one takes its time.
  */
-import { POSITION_ZERO, type GapReason } from '@tideway/protocol';
+import { POSITION_ZERO } from '@tideway/protocol';
 import { TailError, type Position, type TailRecord } from '../log/log.ts';
 import { SILENT, type ApplyEvents } from './applier.ts';
 import { Attempts } from './attempts.ts';
@@ -12,10 +12,10 @@ import { beginLife, endLife, firstApplied, gapReasonOf, trouble, type Life, type
 import type { Break, Forerun } from './forerun.ts';
 import { Intake } from './intake.ts';
 import { boundsOrFound, firstBase } from './log-bounds.ts';
+import { LogHistory } from './log-history.ts';
 import { positionNumber } from './packed-place.ts';
 import { closedError } from './refusals.ts';
 import { AgeClock } from './retention.ts';
-import { Rewind } from './rewind.ts';
 import { Settler } from './settler.ts';
 import { readAppliedOf } from './standing.ts';
 import { StoreKeeper } from './store-keeper.ts';
@@ -29,13 +29,12 @@ const RETRY_MS = 1_000;
 export class Lives {
   readonly #options: ViewOptions;
   readonly #partition: number;
-  #epoch: string;
   readonly #keeper: StoreKeeper;
   readonly #followers: Followers;
   readonly #arrivals: Arrivals;
   readonly #events: ApplyEvents;
   readonly #settler: Settler;
-  readonly #rewind: Rewind;
+  readonly #history: LogHistory;
   readonly #intake: Intake;
   readonly #forerun: Forerun | undefined;
   /** What a forerunner has come to. Up to where it stands everybody was told. */
@@ -45,10 +44,6 @@ export class Lives {
   #life: Life | undefined;
   #serving = Promise.withResolvers<void>();
   #isServing = false;
-  /** Why followers of channels that changed cannot go on: the log keeps less than the view did, or is another one. */
-  #gapReason: GapReason = 'trimmed';
-  /** The newest place that a rewound log has in common with the one that serves: what was told up to there holds. */
-  #common: Position | undefined;
   #ageClock: AgeClock | undefined;
   #closed = false;
   /** The next one on its way. */
@@ -68,13 +63,15 @@ export class Lives {
     this.#options = options;
     this.#forerun = forerun;
     this.#partition = options.partition ?? 0;
-    this.#epoch = options.constants.epochs[this.#partition] as string;
     this.#keeper = new StoreKeeper(options.store);
+    this.#history = new LogHistory(options.log, this.#partition, {
+      epoch: options.constants.epochs[this.#partition] as string,
+      keeper: this.#keeper,
+    });
     this.#followers = followers;
     this.#arrivals = arrivals;
     this.#events = events;
     this.#settler = new Settler(options, this.#partition);
-    this.#rewind = new Rewind(options.log, this.#partition, this.#keeper);
     this.#making = new Attempts(options.env, (error) =>
       trouble(options, 'store_failed', 'the view cannot be made from the log yet, and tries again', error),
     );
@@ -130,7 +127,7 @@ export class Lives {
       if (!isDamage(error)) throw error;
       await this.#setAside(error.message);
     }
-    const { found } = await readAppliedOf(this.#epoch, this.#keeper);
+    const { found } = await readAppliedOf(this.#history.epoch, this.#keeper);
     return (this.#found = found?.position);
   }
 
@@ -148,15 +145,14 @@ export class Lives {
   }
 
   /** The forerunner has ended too soon: from now on everybody waits for this one. */
-  loseForerunner({ reason, epoch }: Break): void {
+  loseForerunner(why: Break): void {
     this.#intake.standstill.begin();
     // In the same history followers are taken up where they were left.
-    if (reason === undefined) return;
+    if (why.reason === undefined) return;
     this.#life = this.#forerunner;
     this.#forerunner = undefined;
-    this.#gapReason = reason;
-    this.#epoch = epoch ?? this.#epoch;
-    if (this.#latest !== undefined) this.#succeed(this.#latest, `the log went on otherwise: ${reason}`, 'keep');
+    this.#history.changed(why);
+    if (this.#latest !== undefined) this.#succeed(this.#latest, `the log went on otherwise: ${why.reason}`, 'keep');
   }
 
   async close(): Promise<void> {
@@ -173,7 +169,7 @@ export class Lives {
 
   /** Begins a life from what the store holds, or from the log alone. */
   async #begin(before: Life | undefined): Promise<void> {
-    const { found, useless } = await readAppliedOf(this.#epoch, this.#keeper);
+    const { found, useless } = await readAppliedOf(this.#history.epoch, this.#keeper);
     if (useless !== undefined) await this.#setAside(useless);
     let life: Life;
     try {
@@ -197,9 +193,9 @@ export class Lives {
       await endLife(life, false);
       if (reason === undefined) throw error;
       // A log that let go of records since it was asked where it begins says nothing of what followers have.
-      if (found !== undefined || reason !== 'trimmed') this.#gapReason = reason;
-      this.#epoch = error.epoch ?? this.#epoch;
-      if (found !== undefined && !(reason === 'diverged' && (await this.#cutBack(life))))
+      const { epoch } = error;
+      this.#history.changed(found === undefined && reason === 'trimmed' ? { epoch } : { reason, epoch });
+      if (found !== undefined && !(reason === 'diverged' && (await this.#history.cutBack(life))))
         await this.#setAside(`the view does not continue the log: ${error.message}`);
       return await this.#begin(before);
     }
@@ -219,11 +215,11 @@ export class Lives {
   async #make(found: Applied | undefined, before: Life | undefined): Promise<Life> {
     const { log, env } = this.#options;
     const bounds = await boundsOrFound(log, this.#partition, found);
-    const told = before === undefined ? bounds.newest : (this.#common ?? before.applier.position);
+    const told = before === undefined ? bounds.newest : (this.#history.common ?? before.applier.position);
     this.#ageClock ??= new AgeClock(env, found?.nowMs, (message) => trouble(this.#options, 'clock_in_doubt', message));
     return await beginLife(this.#options, {
       keeper: this.#keeper,
-      applied: found ?? firstApplied(this.#options, this.#epoch, this.#forerun?.from ?? firstBase(bounds)),
+      applied: found ?? firstApplied(this.#options, this.#history.epoch, this.#forerun?.from ?? firstBase(bounds)),
       goal: told < bounds.newest ? told : bounds.newest,
       isForerunner: this.#forerun !== undefined,
       ageClock: this.#ageClock,
@@ -266,9 +262,8 @@ export class Lives {
       const told = batch.filter(({ position }) => position > life.applier.position && position <= goal);
       // In a history that took the place of another one, what was told is not what is judged now.
       const { onVerdict } = this.#events;
-      const isSame = this.#gapReason === 'trimmed' || this.#common !== undefined;
-      life.applier.apply(told, isSame ? SILENT : { ...SILENT, onVerdict });
-      this.#rewind.trail.add(told);
+      life.applier.apply(told, this.#history.isSame ? SILENT : { ...SILENT, onVerdict });
+      this.#history.trail.add(told);
       // Where a log's numbers have holes nothing need stand at the goal itself.
       this.#serveWhenThere(life, (batch.at(-1) as TailRecord).position);
     }
@@ -277,7 +272,7 @@ export class Lives {
     const rest = isAllNew ? batch : batch.filter(({ position }) => position > at);
     if (rest.length === 0) return true;
     const isAll = life.applier.apply(rest, this.#events);
-    if (isAll) this.#rewind.trail.add(rest);
+    if (isAll) this.#history.trail.add(rest);
     this.#arrivals.arrived(life.applier.position);
     return isAll;
   }
@@ -294,14 +289,13 @@ export class Lives {
     const forerunner = this.#forerunner;
     const changes = forerunner
       ? findFilled(this.#followers, forerunner, life)
-      : findChanges(this.#followers, before, life, this.#gapReason);
+      : findChanges(this.#followers, before, life, this.#history.gapReason);
     this.#life = life;
     this.#isServing = true;
     this.#forerunner = undefined;
     const how =
-      this.#common === undefined ? 'made anew from the log' : 'cut back to what it has in common with the log';
-    this.#gapReason = 'trimmed';
-    this.#common = undefined;
+      this.#history.common === undefined ? 'made anew from the log' : 'cut back to what it has in common with the log';
+    this.#history.settled();
     this.#intake.standstill.end();
     this.#serving.resolve();
     if (forerunner !== undefined) this.#onTakenOver();
@@ -319,8 +313,7 @@ export class Lives {
       const { constants, onBroken } = this.#options;
       if (this.#forerunner === undefined) onBroken?.((channel) => constants.partitionOf(channel) === this.#partition);
       if (this.#forerun !== undefined) return this.#break(life, error, { reason, epoch: error.epoch });
-      this.#gapReason = reason;
-      this.#epoch = error.epoch ?? this.#epoch;
+      this.#history.changed({ reason, epoch: error.epoch });
       this.#succeed(life, error.message, reason === 'diverged' ? 'cut back' : 'set aside');
       return;
     }
@@ -358,7 +351,7 @@ export class Lives {
     let todo = store;
     const again = async (): Promise<void> => {
       await endLife(life, false);
-      if (todo === 'cut back') todo = (await this.#cutBack(life)) ? 'keep' : 'set aside';
+      if (todo === 'cut back') todo = (await this.#history.cutBack(life)) ? 'keep' : 'set aside';
       if (todo === 'set aside') await this.#setAside(why);
       todo = 'keep';
       await this.#begin(this.#life);
@@ -376,24 +369,8 @@ export class Lives {
     this.#forerun?.onBreak(why);
   }
 
-  /** False where the store has too little in common with the log, or is damaged. */
-  async #cutBack(life: Life): Promise<boolean> {
-    try {
-      this.#common = (await this.#rewind.cutBack(life))?.position;
-      return this.#common !== undefined;
-    } catch (error) {
-      if (isDamage(error)) return false;
-      // Whatever else has become of the log meanwhile, this store does not continue it.
-      if (!(error instanceof TailError) || error.epoch === undefined) throw error;
-      this.#gapReason = 'epoch';
-      this.#epoch = error.epoch;
-      return false;
-    }
-  }
-
   async #setAside(why: string): Promise<void> {
-    this.#common = undefined;
-    this.#rewind.trail.cutTo(POSITION_ZERO);
+    this.#history.letGo();
     const where = await this.#keeper.startEmpty();
     trouble(this.#options, 'store_set_aside', `${why}: the store was moved to ${where}, the view is made from the log`);
   }
