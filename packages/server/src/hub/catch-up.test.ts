@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { TidewayError, type ServerFrame } from '@tideway/protocol';
 import type { LogView } from '../view/log-view.ts';
 import { appendControl } from './direct-append.ts';
-import { World, type Received, type Talk, type WorldOptions } from './testing/hub-world.ts';
+import { World, type WorldOptions } from './testing/hub-world.ts';
+import type { Received, Talk } from './testing/talk.ts';
 
 /** A view that a test takes away: it answers reads, and says `behind` where it would have to look into its store. */
 class AwayView {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { judge } from '@tideway/protocol';
-import { World, type Received, type Talk } from './testing/hub-world.ts';
+import { World } from './testing/hub-world.ts';
+import type { Received, Talk } from './testing/talk.ts';
 
 /** Follows the client's rule over everything received for a channel; returns the cursors applied (CUR-7, SUB-8). */
 function follow(talk: Talk, channel: string, start: string): string[] {

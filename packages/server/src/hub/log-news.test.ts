@@ -1,7 +1,8 @@
 /** PROTOCOL.md CLS-1: who is told that the log is down. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { World, type Talk } from './testing/hub-world.ts';
+import { World } from './testing/hub-world.ts';
+import type { Talk } from './testing/talk.ts';
 
 /** `chat:2` lies in partition 2. */
 const partitionOf = (channel: string): number => Number(channel.split(':')[1]);

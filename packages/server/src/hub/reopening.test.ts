@@ -12,7 +12,8 @@ import { StoreError, type StoreKey, type StoreOp, type StoreRange, type StoreSca
 import { FaultyStore } from '../view/testing/faulty-store.ts';
 import { contentOf, restore, type Content } from '../view/testing/store-content.ts';
 import { instantEnv, waitFor } from '../view/testing/view-rig.ts';
-import { World, type Talk } from './testing/hub-world.ts';
+import { World } from './testing/hub-world.ts';
+import type { Talk } from './testing/talk.ts';
 
 /** Appends go on in the first of them; of the others the view has nothing in memory. */
 const CHANNELS = ['a:busy', 'a:quiet', 'a:idle'];

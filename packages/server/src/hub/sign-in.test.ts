@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Talk, World } from './testing/hub-world.ts';
+import { World } from './testing/hub-world.ts';
+import { Talk } from './testing/talk.ts';
 
 /** Nothing is answered before this step is over: all of it comes before the `ok` of `hello`. */
 async function sentEarly(send: (talk: Talk) => void): Promise<Talk> {

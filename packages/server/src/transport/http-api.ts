@@ -1,6 +1,6 @@
 /**
  * The HTTP API (PROTOCOL.md §10): which path and method is which call, and the way every request takes: host, origin,
- * credentials, the call, its errors. Calls on records are `http-records.ts`, streams
+ * credentials, the call, its errors. Calls that write are `http-appends.ts`, those that read `http-records.ts`, streams
  * are `sse.ts`.
  */
 import { limits } from '@tideway/protocol';
@@ -16,8 +16,9 @@ import type { Hub } from '../hub/hub.ts';
 import type { Health } from '../ops/health.ts';
 import { Exchange, parseBody, type Request, type Response } from './exchange.ts';
 import { FaultyConnection, readFault } from './faults.ts';
+import { keyOf, postBatch, postControl, postRecord } from './http-appends.ts';
 import { getFeed } from './http-feed.ts';
-import { getRecords, keyOf, postBatch, postControl, postRecord, type Reading } from './http-records.ts';
+import { getRecords, type Reading } from './http-records.ts';
 import { getSession } from './http-session.ts';
 import { badFrame, refusalOf, type ReferRequest, type RequestRefusal } from './request-refusal.ts';
 import type { EventStreams } from './sse.ts';
