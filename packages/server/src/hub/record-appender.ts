@@ -1,6 +1,6 @@
 /**
  * The contract of whatever appends records for sessions: to a log of this process (`appender.ts`), or through a link to the
- * process that has it (`link-appender.ts`).
+ * process that has it (`link/link-appender.ts`).
  */
 import type { PhysicalRecord } from '../log/log.ts';
 import type { Refusal } from './refusal.ts';

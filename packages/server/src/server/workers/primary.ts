@@ -6,7 +6,7 @@ import { createServer as createNetServer, type Socket } from 'node:net';
 import type { Contract } from '@tideway/protocol';
 import type { Env } from '../../env.ts';
 import type { Connection } from '../../hub/connection.ts';
-import { LINK_OUTBOX_BYTES, linkCodec, LinkSession } from '../../hub/link-session.ts';
+import { LINK_OUTBOX_BYTES, linkCodec, LinkSession } from '../../hub/link/link-session.ts';
 import type { ServerOptions } from '../../ops/config.ts';
 import { createNode } from '../../server.ts';
 import type { Server } from '../server-contract.ts';

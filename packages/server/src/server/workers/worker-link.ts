@@ -7,7 +7,7 @@ import { timing } from '@tideway/protocol';
 import type { Identity } from '../../auth/identity.ts';
 import type { Env } from '../../env.ts';
 import type { RemoteBackbone } from '../../hub/backbone.ts';
-import { LinkAppender } from '../../hub/link-appender.ts';
+import { LinkAppender } from '../../hub/link/link-appender.ts';
 import { partitionOfChannel } from '../../log/broker/native-record.ts';
 import type { LogHealth } from '../../log/log.ts';
 import { Link } from '../../view/remote/link.ts';

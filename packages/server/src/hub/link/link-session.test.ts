@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { limits, parseCursor } from '@tideway/protocol';
 import { Random } from '@tideway/verifier/random';
-import type { PhysicalRecord } from '../log/log.ts';
-import { assertChained, Listener, waitFor } from '../view/testing/view-rig.ts';
-import type { Page, PageRequest, View } from '../view/view.ts';
-import type { Appended, NewRecord } from './record-appender.ts';
-import { World } from './testing/hub-world.ts';
+import type { PhysicalRecord } from '../../log/log.ts';
+import { assertChained, Listener, waitFor } from '../../view/testing/view-rig.ts';
+import type { Page, PageRequest, View } from '../../view/view.ts';
+import type { Appended, NewRecord } from '../record-appender.ts';
+import { World } from '../testing/hub-world.ts';
 import { linkTo, type Linked } from './testing/link-world.ts';
 
 const SEEDS = Number(process.env['TIDEWAY_SEEDS'] ?? 6);

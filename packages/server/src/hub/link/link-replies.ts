@@ -1,8 +1,8 @@
 /** What is said on a link to the process that follows: answers to what it asks, each once, and what it did not ask for. */
 import { TidewayError, timing } from '@tideway/protocol';
-import { encodeLinkFrame } from '../view/remote/link.ts';
-import type { Refusal } from './refusal.ts';
-import type { Session } from './session.ts';
+import { encodeLinkFrame } from '../../view/remote/link.ts';
+import type { Refusal } from '../refusal.ts';
+import type { Session } from '../session.ts';
 
 export class LinkReplies {
   readonly #session: Session;

@@ -3,11 +3,11 @@
  * no answer came is `unconfirmed`. The order within a channel is kept as a client keeps it (APP-3).
  */
 import { TidewayError, timing } from '@tideway/protocol';
-import type { LinkRequest } from '../view/remote/link-frames.ts';
-import type { Link } from '../view/remote/link.ts';
-import type { RemoteView } from '../view/remote/remote-view.ts';
-import type { Appended, NewRecord, OnAnswered, OnAppended, RecordAppender, RecordId } from './record-appender.ts';
-import type { Refusal } from './refusal.ts';
+import type { LinkRequest } from '../../view/remote/link-frames.ts';
+import type { Link } from '../../view/remote/link.ts';
+import type { RemoteView } from '../../view/remote/remote-view.ts';
+import type { Appended, NewRecord, OnAnswered, OnAppended, RecordAppender, RecordId } from '../record-appender.ts';
+import type { Refusal } from '../refusal.ts';
 
 interface Waiting {
   readonly record: NewRecord;

@@ -3,20 +3,20 @@
  * other, fed from the same rings and the same outbox, and may ask what no client may. It is never a client.
  */
 import { TidewayError } from '@tideway/protocol';
-import type { Identity } from '../auth/identity.ts';
-import type { NodeSignals } from '../log/log.ts';
-import { FrameCutter } from '../view/remote/frame-cutter.ts';
-import type { LinkFrame, LinkMessage, LinkState } from '../view/remote/link-frames.ts';
-import { readLinkMessage } from '../view/remote/link.ts';
-import type { PageRequest } from '../view/view.ts';
-import { websocketCodec } from './codec-websocket.ts';
-import type { Codec, Connection } from './connection.ts';
-import type { Hub } from './hub.ts';
+import type { Identity } from '../../auth/identity.ts';
+import type { NodeSignals } from '../../log/log.ts';
+import { FrameCutter } from '../../view/remote/frame-cutter.ts';
+import type { LinkFrame, LinkMessage, LinkState } from '../../view/remote/link-frames.ts';
+import { readLinkMessage } from '../../view/remote/link.ts';
+import type { PageRequest } from '../../view/view.ts';
+import { websocketCodec } from '../codec-websocket.ts';
+import type { Codec, Connection } from '../connection.ts';
+import type { Hub } from '../hub.ts';
+import { withRetry } from '../refusal.ts';
+import { findStart } from '../resume.ts';
+import type { Session } from '../session.ts';
 import { LinkAppends } from './link-appends.ts';
 import { LinkReplies } from './link-replies.ts';
-import { withRetry } from './refusal.ts';
-import { findStart } from './resume.ts';
-import type { Session } from './session.ts';
 
 const BEAT_MS = 1_000;
 /** Whoever scrapes waits for no process that is stuck. */

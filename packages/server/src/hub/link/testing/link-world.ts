@@ -1,12 +1,12 @@
 /** A hub with a log, and a process that follows it over a link in memory whose bytes come in pieces of any size. */
 import assert from 'node:assert/strict';
-import { nodeEnv } from '../../env.ts';
-import { Link } from '../../view/remote/link.ts';
-import { RemoteView } from '../../view/remote/remote-view.ts';
-import type { Connection } from '../connection.ts';
+import { nodeEnv } from '../../../env.ts';
+import { Link } from '../../../view/remote/link.ts';
+import { RemoteView } from '../../../view/remote/remote-view.ts';
+import type { Connection } from '../../connection.ts';
+import type { World } from '../../testing/hub-world.ts';
 import { LinkAppender } from '../link-appender.ts';
 import { LINK_OUTBOX_BYTES, linkCodec, LinkSession } from '../link-session.ts';
-import type { World } from './hub-world.ts';
 
 /** One direction: what is written comes later, cut anywhere. */
 class Pipe {

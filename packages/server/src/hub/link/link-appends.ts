@@ -2,11 +2,11 @@
  * The appends of the process at the other end of a link. Behind one that was refused and may come again nothing of its
  * channel is taken until that process has heard of it (APP-3).
  */
-import type { LinkFrame } from '../view/remote/link-frames.ts';
-import type { ChannelBackbones } from './channel-backbones.ts';
+import type { LinkFrame } from '../../view/remote/link-frames.ts';
+import type { ChannelBackbones } from '../channel-backbones.ts';
+import type { Appended, NewRecord } from '../record-appender.ts';
+import { withRetry, type Refusal } from '../refusal.ts';
 import type { LinkReplies } from './link-replies.ts';
-import type { Appended, NewRecord } from './record-appender.ts';
-import { withRetry, type Refusal } from './refusal.ts';
 
 export class LinkAppends {
   readonly #backbones: ChannelBackbones;
