@@ -4,7 +4,7 @@ import { usageError } from '../exit-codes.ts';
 import type { BrokerProgram } from './demo-broker-program.ts';
 import { brokerPrograms } from './demo-broker-programs.ts';
 import type { DemoBroker } from './demo-broker.ts';
-import { CutBroker, placeBehind } from './demo-cut-broker.ts';
+import { CutBroker, endpointBehind } from './demo-cut-broker.ts';
 import type { DemoLeash } from './demo-leash.ts';
 import { OwnBroker } from './demo-own-broker.ts';
 
@@ -52,5 +52,5 @@ export async function openBroker(options: DemoBrokerOptions): Promise<DemoBroker
   const { log, folder, leash, onChange } = options;
   const program = programOf(log);
   if (program !== undefined) return OwnBroker.start({ program, folder, leash, onChange });
-  return CutBroker.open({ log, behind: await placeBehind(log), onChange });
+  return CutBroker.open({ log, behind: await endpointBehind(log), onChange });
 }

@@ -4,10 +4,10 @@ import { nodeEnv } from '../../env.ts';
 import { parseLogAddress, type LogAddress } from '../../log/registry.ts';
 import { CliError, exitCodes } from '../exit-codes.ts';
 import type { BrokerStatus, DemoBroker } from './demo-broker.ts';
-import { Relay, type Place } from './demo-relay.ts';
+import { Relay, type Endpoint } from './demo-relay.ts';
 
 /** Where a broker is, or why no port of ours can stand before it. */
-type Behind = Place | { readonly refusal: string };
+type Behind = Endpoint | { readonly refusal: string };
 
 export interface CutBrokerOptions {
   readonly log: string;
@@ -50,7 +50,7 @@ export class CutBroker implements DemoBroker {
     const address = parseLogAddress(log);
     return {
       name: names[address.driver],
-      place: placesOf(address)
+      place: endpointsOf(address)
         .map(({ host, port }) => `${host}:${port}`)
         .join(', '),
       state: this.#relay?.isOpen === false ? 'down' : 'up',
@@ -80,24 +80,24 @@ export class CutBroker implements DemoBroker {
  *
  * @throws CliError when nobody answers there
  */
-export async function placeBehind(log: string): Promise<Behind> {
+export async function endpointBehind(log: string): Promise<Behind> {
   const address = parseLogAddress(log);
-  const places = placesOf(address);
-  const [place] = places;
-  if (place === undefined || places.length > 1) {
+  const endpoints = endpointsOf(address);
+  const [endpoint] = endpoints;
+  if (endpoint === undefined || endpoints.length > 1) {
     return { refusal: 'its address names several servers, and the demo can stand before one only' };
   }
   if (/^(?:rediss|amqps|[a-z]+\+tls):/i.test(log)) {
     return { refusal: 'with TLS it proves its own name, which a port of the demo does not have' };
   }
-  await answers(place);
+  await answers(endpoint);
   if (address.driver === 'redis' && (await isCluster(address.at))) {
     return { refusal: 'the members of a Redis Cluster tell the nodes their own addresses, past any port of the demo' };
   }
-  return place;
+  return endpoint;
 }
 
-function placesOf(address: LogAddress): readonly Place[] {
+function endpointsOf(address: LogAddress): readonly Endpoint[] {
   switch (address.driver) {
     case 'redis':
     case 'rabbitmq':
@@ -126,7 +126,7 @@ function through(log: string, port: number): string {
   return `${address}${behind.includes('?') ? '&' : '?'}advertised=ignore`;
 }
 
-function answers({ host, port }: Place): Promise<void> {
+function answers({ host, port }: Endpoint): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, timeout: CONNECT_MS });
     const fail = (why: string): void => {

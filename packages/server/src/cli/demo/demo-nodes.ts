@@ -2,7 +2,7 @@
  * The demo's nodes: server processes on one log behind one address, each of which can be killed and paused. The address
  * is a load balancer as it stands in front of real ones: round robin, no affinity, nodes that do not answer are left out.
  */
-import { Relay, type Place } from './demo-relay.ts';
+import { Relay, type Endpoint } from './demo-relay.ts';
 import { DemoServer, type DemoServerOptions, type DemoServerStatus } from './demo-server.ts';
 import { askNode, putFault, type NodeReport } from './demo-watch.ts';
 
@@ -95,10 +95,10 @@ export class DemoNodes {
     await this.#balancer.shut();
   }
 
-  #inTurn(): readonly Place[] {
+  #inTurn(): readonly Endpoint[] {
     const open = this.#nodes.filter((node) => node.isOpen);
     const first = this.#turn++ % Math.max(1, open.length);
-    return [...open.slice(first), ...open.slice(0, first)].map((node) => node.place);
+    return [...open.slice(first), ...open.slice(0, first)].map((node) => node.endpoint);
   }
 
   /** What a node's process does is seen at once; the rest is asked for. */
@@ -125,7 +125,7 @@ export class DemoNodes {
   #giveUp(node: Node): void {
     if (!this.#balancer.isOpen) return;
     node.forget();
-    this.#balancer.cut(node.place);
+    this.#balancer.cut(node.endpoint);
   }
 
   #tell(): void {
@@ -151,7 +151,7 @@ class Node {
     return this.server.status.url;
   }
 
-  get place(): Place {
+  get endpoint(): Endpoint {
     return { host: '127.0.0.1', port: Number(new URL(this.url ?? 'http://unknown').port) };
   }
 

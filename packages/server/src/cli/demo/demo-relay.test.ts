@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { Relay, type Place } from './demo-relay.ts';
+import { Relay, type Endpoint } from './demo-relay.ts';
 
-/** A place that says its name to whoever comes, then repeats what it hears; ends a connection when its peer does. */
-async function place(t: TestContext, name: string): Promise<{ readonly at: Place; readonly sockets: Socket[] }> {
+/** An endpoint that says its name to whoever comes, then repeats what it hears; ends a connection when its peer does. */
+async function endpoint(t: TestContext, name: string): Promise<{ readonly at: Endpoint; readonly sockets: Socket[] }> {
   const sockets: Socket[] = [];
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.push(socket);
@@ -23,7 +23,7 @@ async function place(t: TestContext, name: string): Promise<{ readonly at: Place
 }
 
 /** A port that nobody listens on. */
-async function nobody(): Promise<Place> {
+async function nobody(): Promise<Endpoint> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -32,7 +32,7 @@ async function nobody(): Promise<Place> {
   return { host: '127.0.0.1', port };
 }
 
-async function open(t: TestContext, choose: () => readonly Place[]): Promise<Relay> {
+async function open(t: TestContext, choose: () => readonly Endpoint[]): Promise<Relay> {
   const relay = new Relay(choose);
   await relay.open();
   t.after(() => relay.shut());
@@ -64,7 +64,7 @@ function clientOf(t: TestContext, relay: Relay) {
 }
 
 test('bytes go both ways, and what is said before an end still arrives', async (t) => {
-  const { at } = await place(t, 'a');
+  const { at } = await endpoint(t, 'a');
   const relay = await open(t, () => [at]);
   const client = clientOf(t, relay);
   const much = 'x'.repeat(3_000_000);
@@ -73,8 +73,8 @@ test('bytes go both ways, and what is said before an end still arrives', async (
   assert.equal(client.heard(), `a;${much}`);
 });
 
-test('a place that refuses is passed over, and where no place takes it the connection is refused', async (t) => {
-  const [dead, { at }] = [await nobody(), await place(t, 'b')];
+test('an endpoint that refuses is passed over, and where no endpoint takes it the connection is refused', async (t) => {
+  const [dead, { at }] = [await nobody(), await endpoint(t, 'b')];
   const relay = await open(t, () => [dead, at]);
   await clientOf(t, relay).hears('b;');
   const none = await open(t, () => [dead]);
@@ -83,8 +83,8 @@ test('a place that refuses is passed over, and where no place takes it the conne
   assert.equal(await clientOf(t, empty).closed, 'ECONNRESET');
 });
 
-test('what led to a dead place ends, and only that is cut which is asked for', async (t) => {
-  const [a, b] = [await place(t, 'a'), await place(t, 'b')];
+test('what led to a dead endpoint ends, and only that is cut which is asked for', async (t) => {
+  const [a, b] = [await endpoint(t, 'a'), await endpoint(t, 'b')];
   const turns = [[a.at], [b.at], [a.at]];
   const relay = await open(t, () => turns.shift() ?? []);
   const first = clientOf(t, relay);
@@ -102,7 +102,7 @@ test('what led to a dead place ends, and only that is cut which is asked for', a
 });
 
 test('shut, it cuts all and refuses; opened again, it is at the same port', async (t) => {
-  const { at } = await place(t, 'a');
+  const { at } = await endpoint(t, 'a');
   const relay = await open(t, () => [at]);
   const { port } = relay;
   const client = clientOf(t, relay);

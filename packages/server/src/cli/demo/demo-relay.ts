@@ -1,25 +1,25 @@
 /**
- * A TCP port that leads to whichever of several places takes the connection: the load balancer in front of the demo's
+ * A TCP port that leads to whichever of several endpoints takes the connection: the load balancer in front of the demo's
  * nodes, and the way from the nodes to a broker, which can be shut. Knows bytes only.
  */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
-export interface Place {
+export interface Endpoint {
   readonly host: string;
   readonly port: number;
 }
 
-/** A place that has not taken a connection by then is passed over. */
+/** An endpoint that has not taken a connection by then is passed over. */
 const CONNECT_MS = 1_000;
 
 export class Relay {
-  readonly #choose: () => readonly Place[];
+  readonly #choose: () => readonly Endpoint[];
   readonly #links = new Set<Link>();
   #server: Server | undefined;
   #port = 0;
 
-  /** @param choose asked for each connection: the places to try, best first; none refuses it */
-  constructor(choose: () => readonly Place[]) {
+  /** @param choose asked for each connection: the endpoints to try, best first; none refuses it */
+  constructor(choose: () => readonly Endpoint[]) {
     this.#choose = choose;
   }
 
@@ -64,25 +64,25 @@ export class Relay {
     await isClosed;
   }
 
-  /** Cuts the connections that lead to a place. */
-  cut({ host, port }: Place): void {
-    for (const link of this.#links) if (link.place?.host === host && link.place.port === port) link.cut();
+  /** Cuts the connections that lead to an endpoint. */
+  cut({ host, port }: Endpoint): void {
+    for (const link of this.#links) if (link.endpoint?.host === host && link.endpoint.port === port) link.cut();
   }
 }
 
-/** One connection, from a client to the first place that takes it. */
+/** One connection, from a client to the first endpoint that takes it. */
 class Link {
   /** Where it leads, or is about to. */
-  place: Place | undefined;
+  endpoint: Endpoint | undefined;
   readonly #client: Socket;
   #behind: Socket | undefined;
 
-  constructor(client: Socket, places: readonly Place[]) {
+  constructor(client: Socket, endpoints: readonly Endpoint[]) {
     this.#client = client;
     client.setNoDelay(true);
     client.on('error', () => {});
     client.once('close', () => this.#behind?.destroy());
-    this.#lead(places);
+    this.#lead(endpoints);
   }
 
   cut(): void {
@@ -90,15 +90,15 @@ class Link {
     this.#client.resetAndDestroy();
   }
 
-  #lead([place, ...others]: readonly Place[]): void {
+  #lead([endpoint, ...others]: readonly Endpoint[]): void {
     const client = this.#client;
     if (client.destroyed) return;
-    this.place = place;
-    if (place === undefined) {
+    this.endpoint = endpoint;
+    if (endpoint === undefined) {
       client.resetAndDestroy();
       return;
     }
-    const behind = connect({ ...place, allowHalfOpen: true });
+    const behind = connect({ ...endpoint, allowHalfOpen: true });
     this.#behind = behind;
     behind.setNoDelay(true);
     const timer = setTimeout(() => behind.destroy(), CONNECT_MS);

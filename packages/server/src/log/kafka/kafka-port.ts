@@ -37,7 +37,7 @@ import {
 } from './kafka-reads.ts';
 import { SignalListeners, SignalSender, SignalTail } from './kafka-signals.ts';
 import { makeTopics, readSettings, topicNames, type TopicNames, type TopicSettings } from './kafka-topics.ts';
-import { PartitionWriter } from './kafka-writer.ts';
+import { KafkaWriter } from './kafka-writer.ts';
 import type { BatchTools } from './record-batch.ts';
 
 /** Beside its payload a record has a channel and headers, and its batch a head. */
@@ -72,7 +72,7 @@ export class KafkaPort implements BrokerPort {
   #seenIsStored = false;
   #life: Life | undefined;
   /** They outlive a connection, so that what is still under way on the old one stays fenced off. */
-  #writers: { readonly topicId: string; readonly ofPartition: readonly PartitionWriter[] } | undefined;
+  #writers: { readonly topicId: string; readonly ofPartition: readonly KafkaWriter[] } | undefined;
   /** Counts connects, so that one that was given up never comes into use. */
   #attempt = 0;
   #isClosed = false;
@@ -218,7 +218,7 @@ export class KafkaPort implements BrokerPort {
     this.#life = { cluster, tools, topicId, follows, signals, sender: new SignalSender(cluster, tools) };
     if (this.#writers?.topicId !== topicId) {
       const topic = this.#names.records;
-      const ofPartition = stored.partitions.map((_, partition) => new PartitionWriter({ topic, partition }));
+      const ofPartition = stored.partitions.map((_, partition) => new KafkaWriter({ topic, partition }));
       this.#writers = { topicId, ofPartition };
     }
     return stored;

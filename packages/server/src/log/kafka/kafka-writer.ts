@@ -44,7 +44,7 @@ const maybeFaults: ReadonlySet<number> = new Set([
   faults.storage,
 ]);
 
-export class PartitionWriter {
+export class KafkaWriter {
   readonly #place: WriterPlace;
   #producer: BatchProducer | undefined;
 
