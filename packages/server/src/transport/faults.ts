@@ -1,6 +1,6 @@
 /**
- * The fault hook (ARCHITECTURE.md §5): cut, delay, slow, freeze, and drop acknowledgements of a connection. Exists only
- * where the server was started with faults; shared by tests, demo and console.
+ * The fault hook (ARCHITECTURE.md, Determinism): cut, delay, slow, freeze, and drop acknowledgements of a connection.
+ * Exists only where the server was started with faults; shared by tests, demo and console.
  */
 import type { Code, PayloadKind, ServerFrame } from '@tideway/protocol';
 import type { Env } from '../env.ts';
