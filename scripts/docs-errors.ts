@@ -4,14 +4,25 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { codeMeanings, codes, isFinalClose, type Code, type CodeAction, type CodeEntry } from '@tideway/protocol';
+import {
+  codeMeanings,
+  codes,
+  codeStatuses,
+  isFinalClose,
+  type Code,
+  type CodeAction,
+  type CodeEntry,
+} from '@tideway/protocol';
 
 const begin = '<!-- codes:begin -->';
 const end = '<!-- codes:end -->';
 
-const table: readonly (CodeEntry & { readonly code: Code; readonly meaning: string })[] = Object.entries<CodeEntry>(
-  codes,
-).map(([code, entry]) => ({ code: code as Code, ...entry, meaning: codeMeanings[code as Code] }));
+const table: readonly (CodeEntry & { readonly code: Code; readonly http: number; readonly meaning: string })[] =
+  Object.entries<CodeEntry>(codes).map(([text, entry]) => {
+    // The keys of the table are the codes.
+    const code = text as Code;
+    return { code, ...entry, http: codeStatuses[code], meaning: codeMeanings[code] };
+  });
 
 const groups: readonly { readonly action: CodeAction; readonly title: string; readonly text: string }[] = [
   {

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readVectors } from '../test/vectors.ts';
-import { codeOfClose, codes, isCode, isFinalClose, TidewayError, type Code, type CodeEntry } from './codes.ts';
+import {
+  codeOfClose,
+  codes,
+  codeStatuses,
+  isCode,
+  isFinalClose,
+  TidewayError,
+  type Code,
+  type CodeEntry,
+} from './codes.ts';
 
 const vectors = readVectors('codes') as {
   cases: readonly { readonly code: Code; readonly http: number; readonly close?: number; readonly action: string }[];
@@ -9,10 +18,10 @@ const vectors = readVectors('codes') as {
 };
 
 test('the table of codes is that of the vectors, in its order (COD-1)', () => {
-  const table = Object.entries<CodeEntry>(codes).map(([code, { http, close, action }]) => ({
+  const table = Object.entries<CodeEntry>(codes).map(([code, { close, action }]) => ({
     clause: 'COD-1',
     code,
-    http,
+    http: codeStatuses[code as Code],
     ...(close === undefined ? {} : { close }),
     action,
   }));

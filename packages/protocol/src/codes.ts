@@ -10,42 +10,69 @@
 export type CodeAction = 'never' | 'retry' | 'refresh';
 
 export interface CodeEntry {
-  /** HTTP status of the same error. */
-  readonly http: number;
   /** WebSocket close number, where the code can end a connection: 4000–4499 reconnect, 4500–4999 do not. */
   readonly close?: number;
   readonly action: CodeAction;
 }
 
 export const codes = {
-  bad_frame: { http: 400, close: 4500, action: 'never' },
-  bad_cursor: { http: 400, action: 'never' },
-  too_large: { http: 413, action: 'never' },
-  unauthenticated: { http: 401, close: 4501, action: 'refresh' },
-  token_expired: { http: 401, close: 4001, action: 'refresh' },
-  forbidden: { http: 403, close: 4502, action: 'never' },
-  channel_unknown: { http: 404, action: 'never' },
-  channel_closed: { http: 410, action: 'never' },
-  invalid: { http: 422, action: 'never' },
-  conflict: { http: 409, action: 'never' },
-  limit_exceeded: { http: 400, action: 'never' },
-  rate_limited: { http: 429, action: 'retry' },
-  not_durable: { http: 503, action: 'retry' },
-  unconfirmed: { http: 503, action: 'retry' },
-  behind: { http: 503, action: 'retry' },
-  overloaded: { http: 503, close: 4002, action: 'retry' },
-  user_changed: { http: 409, close: 4503, action: 'never' },
-  unsupported: { http: 501, action: 'never' },
-  not_found: { http: 404, action: 'never' },
-  method_not_allowed: { http: 405, action: 'never' },
-  slow_pong: { http: 408, close: 4003, action: 'retry' },
-  hello_timeout: { http: 408, close: 4004, action: 'retry' },
-  disconnected: { http: 403, close: 4504, action: 'never' },
-  going_away: { http: 503, close: 4005, action: 'retry' },
-  internal: { http: 500, close: 4006, action: 'retry' },
+  bad_frame: { close: 4500, action: 'never' },
+  bad_cursor: { action: 'never' },
+  too_large: { action: 'never' },
+  unauthenticated: { close: 4501, action: 'refresh' },
+  token_expired: { close: 4001, action: 'refresh' },
+  forbidden: { close: 4502, action: 'never' },
+  channel_unknown: { action: 'never' },
+  channel_closed: { action: 'never' },
+  invalid: { action: 'never' },
+  conflict: { action: 'never' },
+  limit_exceeded: { action: 'never' },
+  rate_limited: { action: 'retry' },
+  not_durable: { action: 'retry' },
+  unconfirmed: { action: 'retry' },
+  behind: { action: 'retry' },
+  overloaded: { close: 4002, action: 'retry' },
+  user_changed: { close: 4503, action: 'never' },
+  unsupported: { action: 'never' },
+  not_found: { action: 'never' },
+  method_not_allowed: { action: 'never' },
+  slow_pong: { close: 4003, action: 'retry' },
+  hello_timeout: { close: 4004, action: 'retry' },
+  disconnected: { close: 4504, action: 'never' },
+  going_away: { close: 4005, action: 'retry' },
+  internal: { close: 4006, action: 'retry' },
 } as const satisfies Readonly<Record<string, CodeEntry>>;
 
 export type Code = keyof typeof codes;
+
+/** The HTTP status of the same error; beside the table, as the meanings are: a client goes by the code. */
+export const codeStatuses: Readonly<Record<Code, number>> = {
+  bad_frame: 400,
+  bad_cursor: 400,
+  too_large: 413,
+  unauthenticated: 401,
+  token_expired: 401,
+  forbidden: 403,
+  channel_unknown: 404,
+  channel_closed: 410,
+  invalid: 422,
+  conflict: 409,
+  limit_exceeded: 400,
+  rate_limited: 429,
+  not_durable: 503,
+  unconfirmed: 503,
+  behind: 503,
+  overloaded: 503,
+  user_changed: 409,
+  unsupported: 501,
+  not_found: 404,
+  method_not_allowed: 405,
+  slow_pong: 408,
+  hello_timeout: 408,
+  disconnected: 403,
+  going_away: 503,
+  internal: 500,
+};
 
 /**
  * One sentence for people; the error's own message says more. Beside the table and not in it, so that bundles which need

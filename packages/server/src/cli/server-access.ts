@@ -1,7 +1,7 @@
 /** How commands reach a server: its address, the token, plain requests, and the SDK. Never says a token. */
 import { connect, type Client, type TransportChoice } from '@tideway/client';
 import { disableHttp2 } from '@tideway/client/node';
-import { codes, isCode, TidewayError } from '@tideway/protocol';
+import { codeStatuses, isCode, TidewayError } from '@tideway/protocol';
 import { CliError, exitCodes, usageError } from './exit-codes.ts';
 import type { Flag } from './flags.ts';
 import { type Io, say } from './io.ts';
@@ -151,8 +151,8 @@ async function errorOf(response: Response, url: string): Promise<Error> {
   } catch {
     // Not ours: told by its status.
   }
-  const { unauthenticated, forbidden } = codes;
-  if (response.status === unauthenticated.http || response.status === forbidden.http)
+  const { unauthenticated, forbidden } = codeStatuses;
+  if (response.status === unauthenticated || response.status === forbidden)
     return new CliError(exitCodes.refused, `${url} answers ${response.status}`);
   return new CliError(
     exitCodes.unreachable,

@@ -2,7 +2,7 @@
  * What hub, transports and view tell of themselves, turned into log lines and metrics: one object whose functions have
  * the shape in which those rooms want to be heard. Judges nothing and changes nothing.
  */
-import { codes, TidewayError, timing, type Code } from '@tideway/protocol';
+import { codeStatuses, TidewayError, timing, type Code } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import type { Env } from '../env.ts';
 import type { Refusal } from '../hub/refusal.ts';
@@ -166,7 +166,7 @@ function eventOf(code: Code, op: string): LogEvent {
 
 /** The frame that would have asked for what a request asks for. */
 function opOf(code: Code, path: string, method: string | undefined): string {
-  if (codes[code].http === 401 || path === '/v1/ws') return 'hello';
+  if (codeStatuses[code] === 401 || path === '/v1/ws') return 'hello';
   return method === 'POST' && (path === '/v1/records' || path === '/v1/batch') ? 'append' : '';
 }
 

@@ -1,5 +1,5 @@
 /** Why a request is refused, and the answer that says so (PROTOCOL.md HTTP-2): what was thrown, its status, its body. */
-import { codes, TidewayError, type Code } from '@tideway/protocol';
+import { codeStatuses, TidewayError, type Code } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import { withRetry, type Refusal } from '../hub/refusal.ts';
 
@@ -44,7 +44,7 @@ export interface ErrorBody {
 
 export function errorBody(refusal: RequestRefusal, ref: string): ErrorBody {
   const error = errorMembers(withRetry(refusal), ref);
-  const { http } = codes[error.code];
+  const http = codeStatuses[error.code];
   return {
     status: refusal.status ?? http,
     headers: {
