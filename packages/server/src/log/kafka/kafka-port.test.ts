@@ -207,3 +207,21 @@ test('signals reach every node that listens to their subject, the sender too, in
   await within(last, () => 'the last signal');
   assert.equal(heard[1]?.length, 20);
 });
+
+test('signals that together are more than a broker takes at once all arrive, in order', async (t) => {
+  const cluster = await broker(t);
+  if (cluster === undefined) return;
+  const port = makePort(t, cluster.url(newName(), { partitions: '1' }));
+  await port.connect(wanted(1));
+  const heard: number[] = [];
+  const all = Promise.withResolvers<void>();
+  await port.onSignal('nodes', (bytes) => {
+    if (heard.push(bytes.readUInt8()) === 100) all.resolve();
+  });
+  for (let n = 0; n < 100; n++) port.signal('nodes', Buffer.alloc(50 * 1024, n));
+  await within(all.promise, () => `100 signals, not ${heard.length}`);
+  assert.deepEqual(
+    heard,
+    Array.from({ length: 100 }, (_, n) => n),
+  );
+});

@@ -11,7 +11,9 @@ import type { NativeRecord } from '../broker/native-record.ts';
 
 /** What waits while a request is under way; beyond it signals are dropped. */
 const WAITING_MAX = 4_096;
-const WAITING_BYTES_MAX = 4 * 1024 * 1024;
+const WAITING_BYTES_MAX = 16 * 1024 * 1024;
+/** Of one request, unless one signal is larger: far below what brokers take in a batch by default, 1 MiB. */
+const BATCH_BYTES_MAX = 256 * 1024;
 const LEADER_ONLY = 1;
 
 const noHeaders: ReadonlyMap<string, string> = new Map();
@@ -40,12 +42,22 @@ export class SignalSender {
   async #run(): Promise<void> {
     this.#isSending = true;
     while (this.#waiting.length > 0) {
-      const signals = this.#waiting;
-      this.#waiting = [];
-      this.#waitingBytes = 0;
-      await this.#send(signals).catch(() => this.#cluster.refresh().catch(() => undefined));
+      await this.#send(this.#take()).catch(() => this.#cluster.refresh().catch(() => undefined));
     }
     this.#isSending = false;
+  }
+
+  /** The oldest that fit one request. */
+  #take(): NativeRecord[] {
+    let count = 0;
+    let bytes = 0;
+    for (const { value } of this.#waiting) {
+      if (count > 0 && bytes + value.length > BATCH_BYTES_MAX) break;
+      bytes += value.length;
+      count++;
+    }
+    this.#waitingBytes -= bytes;
+    return this.#waiting.splice(0, count);
   }
 
   async #send(signals: readonly NativeRecord[]): Promise<void> {
