@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { createServer } from 'tideway';
+import { createServer, type ServerOptions } from 'tideway';
 import { clientPage, clientPagePath, exportedNames, sections } from './client-page.ts';
 import { codeBlocks, tableUnder } from './markdown.ts';
 
@@ -13,7 +13,12 @@ const run = promisify(execFile);
 const http = readFileSync(join(root, 'docs/reference/http.md'), 'utf8');
 
 async function start(t: { after(end: () => Promise<void>): void }): Promise<string> {
-  const server = await createServer({ log: 'memory:', development: true, faults: true, logger: () => {} });
+  const calls: ServerOptions['calls'] = {
+    'cart.total': {
+      handle: (argument) => ({ total: (argument as { prices: number[] }).prices.reduce((sum, price) => sum + price) }),
+    },
+  };
+  const server = await createServer({ log: 'memory:', development: true, faults: true, calls, logger: () => {} });
   t.after(() => server.close({ drainMs: 0 }));
   return (await server.listen({ port: 0 })).url;
 }

@@ -71,6 +71,7 @@ const names = [
   'deliver',
   'presence',
   'instance',
+  'method',
   'to',
 ];
 const ops = [

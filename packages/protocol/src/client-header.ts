@@ -210,9 +210,10 @@ function decodeFields(fields: Fields): ClientFrame {
       });
     case 'pong':
       return { op };
+    case 'call':
+      return { op, id: requestId(fields), method: text(fields, 'method') };
     case 'enter':
     case 'leave':
-    case 'call':
       return { op, id: requestId(fields) };
     default:
       throw badFrame(typeof op === 'string' ? `unknown op ${JSON.stringify(op.slice(0, 32))}` : '"op" is missing');

@@ -51,6 +51,7 @@ export type ClientFrame =
       readonly restart?: boolean;
     }
   | { readonly op: 'signal'; readonly channel: string; readonly key?: string; readonly to?: string }
+  | { readonly op: 'call'; readonly id: number; readonly method: string }
   | { readonly op: 'token'; readonly id: number; readonly token: string }
   | {
       readonly op: 'report';
@@ -61,7 +62,7 @@ export type ClientFrame =
     }
   | { readonly op: 'pong' }
   /** Reserved ops (FRM-9): understood, answered `unsupported`. */
-  | { readonly op: 'enter' | 'leave' | 'call'; readonly id: number };
+  | { readonly op: 'enter' | 'leave'; readonly id: number };
 
 /** Why a place was not resumed, or what follows does not continue it (SUB-6, SUB-9). */
 export type GapReason = 'trimmed' | 'diverged' | 'epoch';

@@ -32,6 +32,12 @@ export const limits = {
   eventSourceChannels: 16,
   /** A signal's payload: signals are copied to every follower and never stored. */
   signalBytes: 16 * KIB,
+  /** The argument of a call, and its result: from node to node they go as signals of the log, of which brokers take 1 MiB. */
+  callBytes: 256 * KIB,
+  /** A method's name. */
+  methodLength: 64,
+  /** Methods of one server: their names stand in every beat of its node. */
+  methods: 100,
   /** A record's key, in UTF-8 bytes. */
   keyBytes: 128,
   /** A record's rid, in printable ASCII characters. */
@@ -63,6 +69,8 @@ export const timing = {
   helloMs: 10_000,
   /** How long an append may be repeated inside the node before it is `unconfirmed`. */
   appendMs: 10_000,
+  /** How long a call may take until it is `unanswered`. */
+  callMs: 10_000,
   /** How long a node that is behind lets a subscriber wait. */
   behindMs: 5_000,
   /** Longest wait of a read. */

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { readVectors } from '../test/vectors.ts';
-import { CHANNEL_BYTES_MAX, isChannelName, isNamespace, isRid, namespaceOf, parseChannelName } from './names.ts';
+import {
+  CHANNEL_BYTES_MAX,
+  isChannelName,
+  isMethod,
+  isNamespace,
+  isRid,
+  namespaceOf,
+  parseChannelName,
+} from './names.ts';
 
 type Vector =
   | { readonly channel: string; readonly valid: true; readonly namespace: string; readonly rest: string }
@@ -73,3 +81,8 @@ function isNameByRule(text: string): boolean {
     rest.split('/').every((segment) => segment !== '.' && segment !== '..')
   );
 }
+
+test('a method is 1–64 characters of its own set (CAL-1)', () => {
+  for (const name of ['m', 'cart.total', 'A-9_', 'x'.repeat(64)]) assert.ok(isMethod(name), name);
+  for (const name of ['', 'x'.repeat(65), 'a:b', 'a/b', 'a b', 'ä', 7, undefined]) assert.equal(isMethod(name), false);
+});

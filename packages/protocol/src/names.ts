@@ -48,3 +48,10 @@ const RID = /^[\x20-\x7e]{1,64}$/;
 export function isRid(rid: unknown): rid is string {
   return typeof rid === 'string' && RID.test(rid);
 }
+
+const METHOD = /^[A-Za-z0-9_.-]{1,64}$/;
+
+/** True for what may name a method: 1–64 of `A–Z a–z 0–9 _ . -` (CAL-1). */
+export function isMethod(text: unknown): text is string {
+  return typeof text === 'string' && METHOD.test(text);
+}

@@ -8,7 +8,7 @@ import { fixtures, readVectors } from './vectors.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const protocol = readFileSync(join(root, 'PROTOCOL.md'), 'utf8');
-const rooms = 'NAM|CUR|FRM|WS|HEL|PNG|CLS|SUB|REC|GAP|MRK|APP|SIG|SSE|HTTP|COD|CLI|LIM';
+const rooms = 'NAM|CUR|FRM|WS|HEL|PNG|CLS|SUB|REC|GAP|MRK|APP|SIG|CAL|SSE|HTTP|COD|CLI|LIM';
 const id = new RegExp(String.raw`\b(?:${rooms})-\d+\b`, 'g');
 const clauses = [...protocol.matchAll(new RegExp(String.raw`^\*\*((?:${rooms})-\d+)\*\*`, 'gm'))].map(
   (match) => match[1] as string,
@@ -82,9 +82,10 @@ test('the table of LIM-1 says what the limits are', () => {
   const expected: Readonly<Record<string, string>> = {
     'record payload': `${limits.recordBytes / kib} KiB; a namespace may raise it to ${limits.recordBytesMax / kib / kib} MiB, as far as the log stores it`,
     'signal payload': `${limits.signalBytes / kib} KiB`,
+    'argument or result of a call': `${limits.callBytes / kib} KiB, or one largest record where that is less`,
     message: `largest record + ${limits.headerBytes / kib} KiB, at least 64 KiB`,
     'body of `POST /v1/batch`': `${limits.batchBytes / kib / kib} MiB, or one largest record in base64`,
-    "any other body but a record's or signal's": `${limits.bodyBytes / kib} KiB`,
+    "any other body but a record's, signal's or argument's": `${limits.bodyBytes / kib} KiB`,
     'channels in one `subscribe` / GET stream / POST stream': `${limits.channelsPerFrame} / ${limits.eventSourceChannels} / ${limits.subscriptions.toLocaleString('en')}`,
     'subscriptions of a session': limits.subscriptions.toLocaleString('en'),
     'commands of a session without answer': String(limits.commandsInFlight),
@@ -100,6 +101,7 @@ test('the table of LIM-1 says what the limits are', () => {
     'taking nothing of an answer or stream': seconds(timing.unreadMs),
     'success of `hello`': seconds(timing.helloMs),
     'outcome of an append': seconds(timing.appendMs),
+    'outcome of a call': seconds(timing.callMs),
     'waiting for a node that is behind': seconds(timing.behindMs),
     'life of a ticket': `${timing.ticketMs / 3_600_000} h`,
   };

@@ -5,6 +5,7 @@ export type { AuthOptions, SessionHook, SessionIdentity, SessionRequest } from '
 export type { Allow, Identity, Permission } from './auth/identity.ts';
 export type { JwtOptions } from './auth/jwt.ts';
 export type { Who, WhoFunction } from './auth/permissions.ts';
+export type { Caller, MethodOptions } from './hub/call.ts';
 export type { NamespaceOptions } from './ops/config-namespaces.ts';
 export type { ServerLimits, ServerOptions } from './ops/config.ts';
 export { ConfigError } from './ops/config-values.ts';

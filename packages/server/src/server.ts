@@ -29,12 +29,14 @@ import { createObserver, type LogChange } from './ops/observer.ts';
 import { attach } from './server/attach.ts';
 import { awake } from './server/awake.ts';
 import { openBackbones } from './server/backbones.ts';
+import { Calls } from './server/calls.ts';
 import { joinCluster } from './server/cluster.ts';
 import { makeConfiguredFolders, readConfigured } from './server/configured-files.ts';
 import { drainSessions } from './server/drain.ts';
 import { createFront, type Fallback } from './server/front.ts';
 import { createInProcessEnv } from './server/in-process.ts';
 import { listen, type Listener } from './server/listener.ts';
+import { Methods } from './server/methods.ts';
 import type { Inside, NodeParts } from './server/node-parts.ts';
 import type { Server } from './server/server-contract.ts';
 import { SessionCredentials } from './server/session-credentials.ts';
@@ -152,17 +154,34 @@ export async function createNode<const C extends Contract = Contract>(
     appendsPerSecond: config.limits.appendsPerSecond,
     signalsPerSecond: config.limits.signalsPerSecond,
     relaySignal: (signal) => cluster.signal(signal),
+    callsPerSecond: config.limits.callsPerSecond,
+    carryOut: (call, gone) => calls.carryOut(call, gone),
   });
 
-  // The other nodes
+  // Calls, and the other nodes
+  const methods = new Methods({
+    env,
+    methods: config.calls,
+    bytesMax: () => commands.calls.bytesMax,
+    onFailed: observer.callbackFailed,
+  });
+  const calls: Calls = new Calls({
+    methods,
+    elsewhere: (call, gone) => cluster.call(call, gone),
+    monotonicMs: () => env.monotonicMs(),
+    onCarriedOut: observer.carriedOut,
+  });
   const cluster = joinCluster({
     env,
     signals: parts.signals ?? backbones.signals,
     version,
     sessions: () => hub.sessions.size,
     ticketKeyMark: ticketKeyMark(ticketKey),
+    methods: methods.names,
+    recordBytesMax: () => hub.recordLimit.ofLog,
     events: {
       onSignal: (signal) => hub.signal(signal),
+      onCall: (call, gone) => calls.serve(call, gone),
       onDisconnect(user) {
         return disconnectHere(user);
       },
@@ -286,6 +305,7 @@ export async function createNode<const C extends Contract = Contract>(
     client.close();
     stopVitals();
     await hub.drained();
+    calls.close();
     cluster.close();
     webSockets.stop();
     streams.stop();

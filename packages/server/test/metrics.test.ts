@@ -178,6 +178,30 @@ test('a delivery: timed by namespace, once per channel and tick; catching up and
   );
 });
 
+test('a call: its answer by method, and how long it took; one that no method takes is no call of a method', async (t) => {
+  const { url } = await start(t, { calls: { 'cart.total': { call: 'user', handle: () => 1 } } });
+  const call = async (method: string, headers: Record<string, string> = {}): Promise<number> =>
+    (await fetch(`${url}/v1/calls?method=${method}`, { method: 'POST', headers })).status;
+  const ann = { authorization: `Bearer ${await tokenOf('ann')}` };
+  await moves(
+    t,
+    url,
+    {
+      'tideway_calls_total{method="cart.total",result="ok"}': 1,
+      'tideway_calls_total{method="cart.total",result="unauthenticated"}': 1,
+      'tideway_call_seconds_count{method="cart.total"}': 2,
+      'tideway_errors_total{code="method_unknown"}': 1,
+    },
+    async () => {
+      assert.deepEqual(
+        [await call('cart.total', ann), await call('cart.total'), await call('nobody')],
+        [200, 401, 404],
+      );
+    },
+  );
+  assert.doesNotMatch(await (await fetch(`${url}/metrics`)).text(), /method="nobody"/);
+});
+
 test('a place taken up again: by namespace, and why not', async (t) => {
   const { url, port, append } = await start(t);
   const [first = ''] = await append('chat:1', 'a', 'b', 'c');

@@ -131,6 +131,10 @@ export function configPage(): string {
           'What the channels carry: patterns with Standard Schema validators. Payloads that do not fit are refused as `invalid`.',
         ],
         [
+          '`calls`',
+          'What clients may call, by its name (1–64 of `A–Z a–z 0–9 _ . -`, at most 100): `{ call, handle }`. `call` says who may, in the words above; where it is absent nobody may. `handle(argument, caller)` gives the result or a promise of it; `caller` is the identity, with `signal`, which is aborted when nobody waits any more. A `TidewayError` that it throws is the answer; anything else is `internal`. Nodes pass calls on to those that serve the method; with `workers` each of them has its own.',
+        ],
+        [
           '`auth.session`',
           'Finds out whose session a cookie is: [Authentication](../guides/authentication.md#a-session-cookie).',
         ],

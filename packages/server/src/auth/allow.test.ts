@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { ALLOW_ENTRIES_MAX, isAllowed, parseAllow } from './allow.ts';
-import { permissionWords } from './identity.ts';
+import { allowWords } from './identity.ts';
 
 test('a claim that is not understood is refused, with the entry and what is allowed', () => {
   const table: readonly [unknown, RegExp][] = [
@@ -40,13 +40,13 @@ test('whatever the claim, reading it throws a RangeError or gives lists of permi
   const claim = fc.oneof(
     fc.jsonValue(),
     fc.dictionary(fc.oneof(fc.constantFrom('*', 'chat:*', 'chat:1'), fc.string()), fc.array(fc.string())),
-    fc.dictionary(fc.constantFrom('*', 'chat:*', 'a:b*'), fc.subarray([...permissionWords])),
+    fc.dictionary(fc.constantFrom('*', 'chat:*', 'a:b*'), fc.subarray([...allowWords])),
   );
   fc.assert(
     fc.property(claim, (value) => {
       try {
         for (const words of Object.values(parseAllow(value))) {
-          for (const word of words) assert.ok(permissionWords.includes(word));
+          for (const word of words) assert.ok(allowWords.includes(word));
         }
       } catch (error) {
         assert.ok(error instanceof RangeError, String(error));

@@ -3,13 +3,13 @@
  * A claim that is not understood is an error, never ignored: what it would have taken away must not come back.
  */
 import { globMatches, isGlob } from '@tideway/protocol';
-import { type Allow, type Permission, permissionWords } from './identity.ts';
+import { type Allow, type AllowWord, allowWords } from './identity.ts';
 
 /** Entries of one `allow`; each permission check looks at all of them. */
 export const ALLOW_ENTRIES_MAX = 100;
 
-function isPermission(word: unknown): word is Permission {
-  return (permissionWords as readonly unknown[]).includes(word);
+function isAllowWord(word: unknown): word is AllowWord {
+  return (allowWords as readonly unknown[]).includes(word);
 }
 
 /**
@@ -27,15 +27,15 @@ export function parseAllow(claim: unknown): Allow {
   if (entries.length > ALLOW_ENTRIES_MAX) {
     throw new RangeError(`allow has ${entries.length} entries; at most ${ALLOW_ENTRIES_MAX} are allowed`);
   }
-  const allow: Record<string, readonly Permission[]> = Object.create(null);
+  const allow: Record<string, readonly AllowWord[]> = Object.create(null);
   for (const [glob, words] of entries) {
     if (!isGlob(glob)) {
       throw new RangeError(
         `allow: ${shown(glob)} is no channel glob: a channel, a channel's beginning with * at the end, or *`,
       );
     }
-    if (!Array.isArray(words) || !words.every(isPermission)) {
-      throw new RangeError(`allow: ${shown(glob)} must have a list of ${permissionWords.join(', ')}`);
+    if (!Array.isArray(words) || !words.every(isAllowWord)) {
+      throw new RangeError(`allow: ${shown(glob)} must have a list of ${allowWords.join(', ')}`);
     }
     allow[glob] = words;
   }
@@ -46,8 +46,8 @@ function shown(text: string): string {
   return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
 }
 
-/** True when one of the entries that name the channel has the permission; an absent `allow` takes nothing away. */
-export function isAllowed(allow: Allow | undefined, permission: Permission, channel: string): boolean {
+/** True when one of the entries that name the channel has the word; an absent `allow` takes nothing away. */
+export function isAllowed(allow: Allow | undefined, permission: AllowWord, channel: string): boolean {
   if (allow === undefined) return true;
   for (const glob in allow) {
     if (globMatches(glob, channel) && allow[glob]?.includes(permission) === true) return true;

@@ -9,11 +9,16 @@ export const permissionWords = ['subscribe', 'append', 'signal', 'history', 'pre
 
 export type Permission = (typeof permissionWords)[number];
 
+/** What `allow` may leave to a token: the permissions on channels, and `call`, under `*`, since methods are no channels. */
+export const allowWords = [...permissionWords, 'call'] as const;
+
+export type AllowWord = (typeof allowWords)[number];
+
 /**
  * What a token narrows its bearer to: channel globs (`chat:42`, `chat:*`, `*`; the star only at the end) with the
  * permissions that remain there. It takes away; it never gives what the namespace does not.
  */
-export type Allow = Readonly<Record<string, readonly Permission[]>>;
+export type Allow = Readonly<Record<string, readonly AllowWord[]>>;
 
 export interface Identity {
   readonly kind: 'anonymous' | 'user' | 'key';

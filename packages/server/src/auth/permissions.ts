@@ -2,9 +2,9 @@
  * Who may do what on which channel: the namespace's policy decides, the token's `allow` narrows it. What no namespace
  * allows is denied. Decides about channels only, never about fields of a record; remembers nothing (a caller may).
  */
-import { type Contract, isChannelName, namespaceOf, TidewayError, timing } from '@tideway/protocol';
+import { type Code, type Contract, isChannelName, namespaceOf, TidewayError, timing } from '@tideway/protocol';
 import { isAllowed } from './allow.ts';
-import { permissionWords, type Identity, type Permission } from './identity.ts';
+import { permissionWords, type AllowWord, type Identity, type Permission } from './identity.ts';
 
 /**
  * Who may: `anyone`; `user` (whoever is authenticated, back ends included); `key` (a back end's API key); a list of
@@ -83,8 +83,7 @@ export function createPermissions<Rules extends PermissionRules>(options: {
     if (names.startsWith('$') && !READING.has(permission)) return false;
     if (identity.development === true) return true;
     if (permission === 'admin' && identity.kind === 'anonymous') return false;
-    const who = policy[permission];
-    return typeof who === 'function' ? ask(who, identity, permission, names, options.onFailed) : matches(who, identity);
+    return decide(policy[permission], identity, permission, names, options.onFailed);
   }
 
   const listed = [...policies].filter(([name]) => !name.startsWith('$')).map(([, policy]) => policy);
@@ -126,6 +125,38 @@ export function createPermissions<Rules extends PermissionRules>(options: {
   };
 }
 
+/**
+ * Whether an identity may call a method, by the same rules: nobody where nothing is stated, and a token with an `allow`
+ * where its `*` has the word `call`. A promise only where a function decides; it rejects as `may` does.
+ */
+export function mayCall(
+  who: Who | undefined,
+  identity: Identity,
+  method: string,
+  onFailed: (message: string, cause: unknown) => void,
+): boolean | Promise<boolean> {
+  if (!isAllowed(identity.allow, 'call', method)) return false;
+  return identity.development === true || decide(who, identity, 'call', method, onFailed);
+}
+
+/** The error for what `mayCall` denied. */
+export function callRefusal(identity: Identity, method: string): { readonly code: Code; readonly message: string } {
+  const message = `call of ${method} is not allowed to ${describe(identity)}`;
+  return identity.kind === 'anonymous'
+    ? { code: 'unauthenticated', message: `${message}; no credentials were given` }
+    : { code: 'forbidden', message };
+}
+
+function decide(
+  who: Who | undefined,
+  identity: Identity,
+  permission: AllowWord,
+  names: string,
+  onFailed: ((message: string, cause: unknown) => void) | undefined,
+): boolean | Promise<boolean> {
+  return typeof who === 'function' ? ask(who, identity, permission, names, onFailed) : matches(who, identity);
+}
+
 function matches(who: Exclude<Who, WhoFunction> | undefined, identity: Identity): boolean {
   if (who === undefined) return false;
   if (who === 'anyone') return true;
@@ -137,7 +168,7 @@ function matches(who: Exclude<Who, WhoFunction> | undefined, identity: Identity)
 function ask(
   who: WhoFunction,
   identity: Identity,
-  permission: Permission,
+  permission: AllowWord,
   channel: string,
   onFailed: ((message: string, cause: unknown) => void) | undefined,
 ): boolean | Promise<boolean> {

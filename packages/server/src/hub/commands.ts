@@ -14,6 +14,7 @@ import {
 } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import { admitRecord, authorize } from './admission.ts';
+import { CallTaker, type CallHost } from './call-taker.ts';
 import type { Hub } from './hub.ts';
 import { Lane } from './lane.ts';
 import { Rate } from './rate.ts';
@@ -25,7 +26,7 @@ import { SignIn, type SignInHost } from './sign-in.ts';
 import { SignalSender, type SignalHost } from './signal-sender.ts';
 import { answerSubscribe, isOutlived, tooMany, type Outcome } from './start.ts';
 
-export interface CommandHost extends SignInHost, SignalHost {
+export interface CommandHost extends SignInHost, SignalHost, CallHost {
   readonly refer: Refer;
   readonly appendsPerSecond: number;
 }
@@ -37,6 +38,7 @@ export class Commands {
   readonly signIn: SignIn;
   readonly replies: Replies;
   readonly signals: SignalSender;
+  readonly calls: CallTaker;
   readonly #hub: Hub;
   readonly #host: CommandHost;
   readonly #appendRate: Rate;
@@ -47,6 +49,7 @@ export class Commands {
     this.#appendRate = new Rate(host.appendsPerSecond);
     this.replies = new Replies(hub.figures, host.refer);
     this.signals = new SignalSender(hub, host, this.replies);
+    this.calls = new CallTaker(hub, host, this.replies);
     this.signIn = new SignIn(hub, host, this.replies, (session, { decoded, payload, binary }) =>
       this.receive(session, decoded, payload, binary),
     );
@@ -111,9 +114,10 @@ export class Commands {
         return;
       case 'pong':
         return;
+      case 'call':
+        return this.calls.receive(session, frame, payload, encoding);
       case 'enter':
-      case 'leave':
-      case 'call': {
+      case 'leave': {
         const message = `"${frame.op}" is reserved; this server does not serve it yet`;
         return this.replies.error(session, frame.id, { code: 'unsupported', message }, frame.op);
       }
@@ -125,6 +129,7 @@ export class Commands {
   /** The session is over. */
   ended(session: Session): void {
     this.signIn.ended(session);
+    this.calls.ended(session);
   }
 
   #lane(session: Session, channel: string, use: (lane: Lane) => void): void {

@@ -17,6 +17,7 @@ export interface Measures {
 export const limitNames = [
   'appendsPerSecond',
   'signalsPerSecond',
+  'callsPerSecond',
   'subscriptions',
   'sessions',
   'sessionsPerUser',
@@ -25,6 +26,7 @@ export const limitNames = [
   'outboxBytesTotal',
   'recordBytes',
   'signalBytes',
+  'callBytes',
   'bodyBytes',
   'messageBytes',
   'logQueue',

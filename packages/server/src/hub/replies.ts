@@ -16,9 +16,14 @@ export class Replies {
     this.#refer = refer;
   }
 
-  ok(session: Session, id: number, result: Readonly<Record<string, unknown>>): void {
+  ok(
+    session: Session,
+    id: number,
+    result: Readonly<Record<string, unknown>>,
+    payload?: Parameters<Session['send']>[1],
+  ): void {
     session.openIds?.delete(id);
-    session.send({ op: 'ok', id, ...result });
+    session.send({ op: 'ok', id, ...result }, payload);
     if (session.paused) session.updateReading();
   }
 

@@ -23,6 +23,12 @@ export interface SessionHost {
   closed(session: Session, code: Code): void;
 }
 
+/** What stands behind a frame's header. */
+interface Payload {
+  readonly encoding: PayloadKind;
+  readonly bytes: Buffer;
+}
+
 const NONE: ReadonlySet<Subscription> = new Set();
 
 export class Session {
@@ -105,9 +111,9 @@ export class Session {
   }
 
   /** Queues a frame that must not be dropped. */
-  send(frame: ServerFrame): void {
+  send(frame: ServerFrame, payload?: Payload): void {
     if (this.ended) return;
-    const chunk = this.codec.frame(frame);
+    const chunk = this.codec.frame(frame, payload);
     if (chunk !== undefined) this.#push(chunk);
   }
 
@@ -117,7 +123,7 @@ export class Session {
   }
 
   /** Queues a frame that may be dropped when there is no room. */
-  sendIfRoom(frame: ServerFrame, payload: { readonly encoding: PayloadKind; readonly bytes: Buffer }): void {
+  sendIfRoom(frame: ServerFrame, payload: Payload): void {
     const chunk = this.codec.frame(frame, payload);
     if (chunk === undefined) return;
     if (!this.pushRecords(chunk)) this.#host.countDropped();

@@ -223,7 +223,8 @@ function resolveNamespace(
   };
 }
 
-function checkWho(key: string, permission: Permission, who: unknown): Problem | undefined {
+/** What is wrong with the words that say who may. */
+export function checkWho(key: string, permission: Permission | 'call', who: unknown): Problem | undefined {
   const allowed = "'anyone', 'user', 'key', a list of roles, or a function is";
   if (permission === 'admin' && who === 'anyone') {
     return { key, message: `${key}: "anyone" is not allowed; 'user', 'key', a list of roles, or a function is` };

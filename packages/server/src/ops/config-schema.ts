@@ -229,6 +229,13 @@ export const settings = {
     meaning: 'Signals of one session, with a burst of one second’s worth; beyond it they are dropped and counted.',
     reason: 'Each is copied to every follower.',
   },
+  'limits.callsPerSecond': {
+    kind: 'count',
+    default: 1_000,
+    min: 1,
+    max: 10_000_000,
+    meaning: 'Calls of one session, with a burst of one second’s worth; beyond it `rate_limited`.',
+  },
   'limits.outboxBytes': {
     kind: 'bytes',
     default: MIB,

@@ -264,3 +264,26 @@ test('each setting has its own variable and flag; secrets and structures have no
   assert.equal(flagName('auth.jwt.secret'), undefined);
   assert.equal(flagName('namespaces'), undefined);
 });
+
+test('methods are named, say who may, and have a function; each fault is said with its key', () => {
+  const handle = (): number => 1;
+  const { calls } = resolveConfig({ calls: { 'cart.total': { call: ['buyer'], handle }, 'm-1_B': { handle } } });
+  assert.deepEqual(Object.keys(calls), ['cart.total', 'm-1_B']);
+  const wrong: readonly (readonly [unknown, RegExp])[] = [
+    ['x', /^calls: "x" is not allowed; an object such as/],
+    [{ 'a b': { handle } }, /^calls\.a b: "a b" is no method; 1–64 of A–Z/],
+    [{ m: handle }, /^calls\.m: .* is not allowed; calls are given as/],
+    [{ m: { call: 'user' } }, /^calls\.m\.handle: .* is not allowed; a function is/],
+    [{ m: { handle, call: 'everybody' } }, /^calls\.m\.call: "everybody" is not allowed; 'anyone', 'user'/],
+    [{ m: { handle, cal: 'user' } }, /^calls\.m\.cal: there is no such setting/],
+    [
+      Object.fromEntries(Array.from({ length: 101 }, (_, n) => [`m${n}`, { handle }])),
+      /^calls: has 101 methods; at most 100 are allowed/,
+    ],
+  ];
+  for (const [calls, message] of wrong) {
+    const problems = problemsOf({ calls });
+    assert.equal(problems.length, 1, problems.join('\n'));
+    assert.match(problems[0] as string, message);
+  }
+});

@@ -6,8 +6,10 @@ import type { Contract } from '@tideway/protocol';
 import type { AuthOptions } from '../auth/authenticator.ts';
 import type { BridgeOptions, ResolvedBridge } from '../bridge/bridge-options.ts';
 import { type Env, nodeEnv } from '../env.ts';
+import type { MethodOptions } from '../hub/call.ts';
 import { isOnBroker, parseLogAddress } from '../log/registry.ts';
 import { resolveBridges } from './config-bridges.ts';
+import { resolveCalls } from './config-calls.ts';
 import {
   developmentPolicy,
   type NamespaceOptions,
@@ -34,6 +36,8 @@ export interface ServerOptions {
   readonly workers?: number | undefined;
   readonly auth?: AuthOptions | undefined;
   readonly namespaces?: Readonly<Record<string, NamespaceOptions>> | undefined;
+  /** What clients may call, by its name: 1–64 of `A–Z a–z 0–9 _ . -`. */
+  readonly calls?: Readonly<Record<string, MethodOptions>> | undefined;
   /** What `tideway bridge` moves between brokers and channels, by name; a server takes no part in it. */
   readonly bridges?: Readonly<Record<string, BridgeOptions>> | undefined;
   readonly origins?: readonly string[] | undefined;
@@ -63,6 +67,7 @@ export interface ServerLimits {
   readonly sessionsPerUser: number;
   readonly appendsPerSecond: number;
   readonly signalsPerSecond: number;
+  readonly callsPerSecond: number;
   readonly outboxBytes: number;
   readonly outboxBytesTotal: number;
   readonly ringBytesTotal: number;
@@ -82,6 +87,7 @@ export interface ResolvedConfig {
   readonly namespaces: Readonly<Record<string, NamespacePolicy>>;
   /** The policy of namespaces that are not listed; absent: they are unknown. */
   readonly otherwise: NamespacePolicy | undefined;
+  readonly calls: Readonly<Record<string, MethodOptions>>;
   readonly bridges: readonly ResolvedBridge[];
   readonly origins: readonly string[];
   readonly hosts: readonly string[];
@@ -101,7 +107,7 @@ export interface ResolvedConfig {
 }
 
 /** Given by code only: each is an object or function that no file of text can hold. */
-const IN_CODE_ONLY = ['contract', 'logger', 'env'];
+const IN_CODE_ONLY = ['contract', 'calls', 'logger', 'env'];
 
 /**
  * Checks options and fills in what they leave out.
@@ -114,6 +120,7 @@ export function resolveConfig(options: ServerOptions = {}): ResolvedConfig {
   const v = settingValues(options, problems);
   const { development } = v;
   const namespaces = resolveNamespaces(v.namespaces, { recordBytes: v['limits.recordBytes'], development }, problems);
+  const calls = resolveCalls(options.calls, problems);
   const bridges = resolveBridges(v.bridges, problems);
   checkTogether(options, v, namespaces, problems);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -128,6 +135,7 @@ export function resolveConfig(options: ServerOptions = {}): ResolvedConfig {
     auth: options.auth ?? {},
     namespaces,
     otherwise: development ? developmentPolicy(v['limits.recordBytes']) : undefined,
+    calls,
     bridges,
     origins: v.origins,
     hosts: v.hosts,
@@ -140,6 +148,7 @@ export function resolveConfig(options: ServerOptions = {}): ResolvedConfig {
       sessionsPerUser: v['limits.sessionsPerUser'],
       appendsPerSecond: v['limits.appendsPerSecond'],
       signalsPerSecond: v['limits.signalsPerSecond'],
+      callsPerSecond: v['limits.callsPerSecond'],
       outboxBytes: v['limits.outboxBytes'],
       outboxBytesTotal: v['limits.outboxBytesTotal'],
       ringBytesTotal: v['limits.ringBytesTotal'],

@@ -32,6 +32,11 @@ export const logEvents = {
   'request.failed': { level: 'error', meaning: 'A fault of the server; the client was told `internal` with this ref.' },
   'append.refused': { level: 'info', meaning: 'A record was not stored, with the code that says why.' },
   'append.unconfirmed': { level: 'warn', meaning: 'The log did not say whether a record is stored.' },
+  'call.unanswered': {
+    level: 'warn',
+    meaning:
+      'A call was not answered in its time, or by a node that has gone: nobody knows whether it was carried out.',
+  },
   'fault.caught': {
     level: 'error',
     meaning:

@@ -6,6 +6,7 @@
 
 export type MetricLabel =
   | 'namespace'
+  | 'method'
   | 'transport'
   | 'code'
   | 'result'
@@ -180,6 +181,19 @@ export const metricTable = {
     type: 'counter',
     labels: [],
     help: 'Signals dropped: over their sender’s rate, or for a follower without room.',
+  },
+  calls: {
+    name: 'tideway_calls_total',
+    type: 'counter',
+    labels: ['method', 'result'],
+    help: 'Calls that this node carried out or refused, on whichever node they came in: `ok`, or the code of the refusal.',
+  },
+  callSeconds: {
+    name: 'tideway_call_seconds',
+    type: 'histogram',
+    labels: ['method'],
+    buckets: SECONDS,
+    help: 'Carrying out a call of a method that this node serves.',
   },
   resumes: {
     name: 'tideway_resumes_total',

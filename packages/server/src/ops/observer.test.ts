@@ -190,6 +190,7 @@ test('every metric of the table is fed: none is documented but missing', () => {
   observer.closed(session, 'peer', '1006');
   observer.refused(session, { code: 'forbidden', message: '' }, 'append', 'chat:1');
   observer.committed({ records: 3, durationMs: 1 });
+  observer.carriedOut('cart.total', 'ok', 2);
   measures.onAppended('chat:1', { state: 'ok', cursor: 'c', duplicate: false }, 2);
   measures.onDelivered('chat:1', 1);
   measures.onCaughtUp('chat:1', 1);

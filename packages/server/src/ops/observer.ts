@@ -46,6 +46,8 @@ export interface Observer {
   trouble(error: unknown): void;
   /** A function of the application threw. */
   callbackFailed(message: string, cause: unknown): void;
+  /** A call of a method of this node was answered: `ok`, or a code. */
+  carriedOut(method: string, result: string, durationMs: number): void;
   viewTrouble(trouble: ViewTrouble): void;
   logChanged(change: LogChange): void;
   committed(commit: Commit): void;
@@ -140,6 +142,10 @@ export function createObserver(parts: {
 
     trouble: (error) => logger.log('fault.caught', errorFields(error)),
     callbackFailed: (message, cause) => logger.log('callback.failed', errorFields(cause, message)),
+    carriedOut(method, result, durationMs) {
+      metrics.calls.of(method, result).value += 1;
+      metrics.callSeconds.of(method).observe(durationMs / 1000);
+    },
     viewTrouble: ({ event, message, error }) =>
       logger.log(VIEW_EVENTS[event], { message, stack: isForeseen(error) ? undefined : (error as Error).stack }),
 
@@ -159,6 +165,7 @@ export function createObserver(parts: {
 function eventOf(code: Code, op: string): LogEvent {
   if (code === 'internal') return 'request.failed';
   if (code === 'unconfirmed') return 'append.unconfirmed';
+  if (code === 'unanswered') return 'call.unanswered';
   if (op === 'append') return 'append.refused';
   if (op === 'connection') return 'session.ended';
   return op === 'hello' || op === 'token' ? 'session.refused' : 'request.refused';

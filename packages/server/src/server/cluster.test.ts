@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   assert as check,
+  array,
   constant,
   constantFrom,
   json,
@@ -13,65 +14,13 @@ import {
   string,
   uint8Array,
 } from 'fast-check';
-import type { Env } from '../env.ts';
-import { nodeEnv } from '../env.ts';
 import type { NodeSignals } from '../log/log.ts';
+import { parseAllow as allowOf } from '../auth/allow.ts';
+import type { Identity } from '../auth/identity.ts';
 import type { SentSignal } from '../hub/signal.ts';
 import { joinCluster, type Cluster } from './cluster.ts';
 import { decodeNodeMessage, encodeNodeMessage } from './node-message.ts';
-
-/** Time that a test moves, shared by all nodes. */
-class Clock {
-  ms = 0;
-  readonly #timers = new Set<{ readonly atMs: number; readonly callback: () => void }>();
-
-  env(): Env {
-    return {
-      ...nodeEnv,
-      now: () => this.ms,
-      monotonicMs: () => this.ms,
-      setTimer: (delayMs, callback) => {
-        const timer = { atMs: this.ms + delayMs, callback };
-        this.#timers.add(timer);
-        return () => void this.#timers.delete(timer);
-      },
-    };
-  }
-
-  move(ms: number): void {
-    const until = this.ms + ms;
-    for (;;) {
-      const due = [...this.#timers].filter(({ atMs }) => atMs <= until).sort((a, b) => a.atMs - b.atMs)[0];
-      if (due === undefined) break;
-      this.#timers.delete(due);
-      this.ms = due.atMs;
-      due.callback();
-    }
-    this.ms = until;
-  }
-}
-
-/** Signals between nodes of one process; a node that is cut off hears and says nothing. */
-class Air {
-  readonly #listeners = new Map<string, (bytes: Buffer) => void>();
-  readonly cut = new Set<number>();
-  #count = 0;
-
-  signals(): NodeSignals {
-    const number = this.#count++;
-    return {
-      signal: (_to, bytes) => {
-        if (this.cut.has(number)) return;
-        for (const [name, listener] of this.#listeners) if (!this.cut.has(Number(name.split(' ')[0]))) listener(bytes);
-      },
-      onSignal: (node, listener) => {
-        const name = `${number} ${node}`;
-        this.#listeners.set(name, listener);
-        return Promise.resolve(() => void this.#listeners.delete(name));
-      },
-    };
-  }
-}
+import { Air, Clock } from './testing/air.ts';
 
 interface Node {
   readonly cluster: Cluster;
@@ -86,6 +35,8 @@ async function join(clock: Clock, signals: NodeSignals | undefined, ticketKeyMar
     version: '1',
     sessions: () => 3,
     ticketKeyMark,
+    methods: [],
+    recordBytesMax: () => 1024,
     onTrouble: assert.ifError,
     events: {
       onSignal: ({ channel, user, payload }) => void heard.push(`signal ${channel} ${user} ${payload.toString()}`),
@@ -93,6 +44,7 @@ async function join(clock: Clock, signals: NodeSignals | undefined, ticketKeyMar
         heard.push(`disconnect ${user}`);
         return 2;
       },
+      onCall: () => assert.fail('nobody calls'),
       onPeer: (change) => void heard.push(change),
       onOtherTicketKey: ({ node }) => void heard.push(`other ticket key ${node}`),
     },
@@ -198,6 +150,7 @@ test('a log of one process has nobody to talk to', async () => {
 test('what nodes say comes back as it was said; any other bytes are nothing, and never a throw', () => {
   const text = string();
   const plain = { noNullPrototype: true };
+  const anyBytes = uint8Array().map((bytes) => Buffer.from(bytes));
   const messages = oneof(
     record(
       {
@@ -206,6 +159,7 @@ test('what nodes say comes back as it was said; any other bytes are nothing, and
         version: text,
         sessions: nat(),
         ticketKeyMark: text,
+        methods: array(constantFrom('cart.total', 'm')),
       },
       plain,
     ),
@@ -216,6 +170,36 @@ test('what nodes say comes back as it was said; any other bytes are nothing, and
     ),
     record(
       {
+        say: constant('call' as const),
+        node: string({ minLength: 1 }),
+        ask: text,
+        method: constant('cart.total'),
+        identity: constantFrom<Identity>(
+          { kind: 'anonymous', roles: [] },
+          { kind: 'user', user: 'ann', roles: ['buyer'], allow: allowOf({ '*': ['call'] }), expiresAtMs: 5 },
+          { kind: 'key', keyName: 'shop', roles: [], development: true },
+        ),
+        encoding: constantFrom('json' as const, 'bytes' as const),
+        payload: anyBytes,
+      },
+      plain,
+    ),
+    record(
+      {
+        say: constant('called' as const),
+        node: string({ minLength: 1 }),
+        ask: text,
+        result: oneof(
+          record({ encoding: constantFrom('json' as const, 'bytes' as const), payload: anyBytes }, plain),
+          record({ code: constant('invalid' as const), message: text }, plain),
+          record({ code: constant('internal' as const), message: text, retryMs: nat() }, plain),
+        ),
+      },
+      plain,
+    ),
+    record({ say: constant('give-up' as const), node: string({ minLength: 1 }), ask: text }, plain),
+    record(
+      {
         say: constant('signal' as const),
         node: string({ minLength: 1 }),
         channel: constant('chat:1'),
@@ -224,7 +208,7 @@ test('what nodes say comes back as it was said; any other bytes are nothing, and
         key: option(text, { nil: undefined }),
         to: option(text, { nil: undefined }),
         encoding: constantFrom('json' as const, 'bytes' as const),
-        payload: uint8Array().map((bytes) => Buffer.from(bytes)),
+        payload: anyBytes,
       },
       plain,
     ),

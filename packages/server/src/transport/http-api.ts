@@ -17,6 +17,7 @@ import type { Health } from '../ops/health.ts';
 import { Exchange, parseBody, type Request, type Response } from './exchange.ts';
 import { FaultyConnection, readFault } from './faults.ts';
 import { keyOf, postBatch, postControl, postRecord } from './http-appends.ts';
+import { postCall } from './http-calls.ts';
 import { getFeed } from './http-feed.ts';
 import { getRecords, type Reading } from './http-records.ts';
 import { getSession } from './http-session.ts';
@@ -71,6 +72,7 @@ export function createHttpApi(parts: {
     },
     '/v1/session': { GET: getOwnSession },
     '/v1/signals': { POST: postSignal },
+    '/v1/calls': { POST: (exchange, identity) => postCall(commands.calls, exchange, identity) },
     '/v1/tickets': { POST: postTicket },
     '/v1/disconnect': { POST: postDisconnect },
     '/v1/latest': { GET: unsupported },

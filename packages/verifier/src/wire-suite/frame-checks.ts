@@ -199,7 +199,6 @@ export const frameChecks: readonly Check[] = [
     const talk = await wire.session();
     const channel = wire.channel();
     for (const op of ['enter', 'leave']) await talk.refused('unsupported', { op, channel }, '{}');
-    await talk.refused('unsupported', { op: 'call', method: 'm' }, '{}');
     await talk.refused('unsupported', { op: 'subscribe', channel, presence: true });
     await talk.refused('unsupported', { op: 'subscribe', channel, deliver: { mode: 'latest' } });
     await talk.refused('unsupported', { op: 'subscribe', channel, from: 'latest' });

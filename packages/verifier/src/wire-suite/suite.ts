@@ -4,6 +4,7 @@
  */
 import { appendChecks, signalChecks } from './append-checks.ts';
 import { arrivalChecks } from './arrival-checks.ts';
+import { callChecks } from './call-checks.ts';
 import { frameChecks } from './frame-checks.ts';
 import { httpAppendChecks } from './http-append-checks.ts';
 import { httpReadChecks } from './http-read-checks.ts';
@@ -28,6 +29,7 @@ export const wireChecks: readonly Check[] = [
   ...resumeChecks,
   ...appendChecks,
   ...signalChecks,
+  ...callChecks,
   ...sseChecks,
   ...sseLifeChecks,
   ...httpAppendChecks,

@@ -9,6 +9,7 @@ import { MemoryLog } from '../../log/memory/memory-log.ts';
 import { createView, type LogView, type ViewOptions } from '../../view/log-view.ts';
 import { MemoryStore } from '../../view/store-memory.ts';
 import type { Retention } from '../../view/view.ts';
+import { methodUnknown, type CallHost } from '../call-taker.ts';
 import { Commands } from '../commands.ts';
 import { Hub, STARTS_AT_ONCE } from '../hub.ts';
 import type { Measures } from '../measures.ts';
@@ -33,6 +34,8 @@ export interface WorldOptions {
   readonly onTrouble?: (error: unknown) => void;
   /** Stands between hub and view: what it gives answers in the view's place. */
   readonly overView?: (view: LogView) => Partial<LogView>;
+  /** Carries out calls; absent: no method is known. */
+  readonly carryOut?: CallHost['carryOut'];
   /** Stands between hub and log: may answer in the log's place. */
   readonly intercept?: (records: readonly PhysicalRecord[]) => readonly (AppendOutcome | undefined)[];
 }
@@ -114,6 +117,8 @@ export class World {
       refer: () => 'ref',
       appendsPerSecond: options.appendsPerSecond ?? 1_000_000,
       signalsPerSecond: 1_000,
+      callsPerSecond: 3,
+      carryOut: options.carryOut ?? (({ method }) => Promise.resolve(methodUnknown(method))),
     });
   }
 

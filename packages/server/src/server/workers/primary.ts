@@ -55,7 +55,11 @@ export async function createPrimary<C extends Contract = Contract>(
   const signals = new Switchboard();
   const sessions = new Map<number, LinkSession>();
   const figures = new Map<number, Figures>();
-  const { server, inside } = await createNode<C>(options, { signals, workerFigures: () => [...figures.values()] });
+  // Methods are the workers': what the application does in one must not hold up the log.
+  const { server, inside } = await createNode<C>(
+    { ...options, calls: undefined },
+    { signals, workerFigures: () => [...figures.values()] },
+  );
   const { config, env, logger } = inside;
   const closed = Promise.withResolvers<void>();
   // This process listens on nothing.

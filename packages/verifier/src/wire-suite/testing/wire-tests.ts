@@ -4,8 +4,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { ServerProcess } from '../../raw/server-process.ts';
 import { describeCheck, wireSuite, type CheckResult } from '../suite.ts';
+
+/** What the server under test serves. */
+const METHODS = fileURLToPath(new URL('./methods.config.ts', import.meta.url));
 
 /**
  * @param what names the server in the tests' titles
@@ -19,7 +23,7 @@ export function wireTests(what: string, flagsOf: readonly string[] | (() => Prom
   before(async () => {
     data = await mkdtemp(join(tmpdir(), 'tideway-wire-'));
     const flags = typeof flagsOf === 'function' ? await flagsOf() : flagsOf;
-    const running = new ServerProcess({ data, flags });
+    const running = new ServerProcess({ data, flags: ['--config', METHODS, ...flags] });
     server = running;
     await running.start();
     const restart = async (): Promise<void> => {
