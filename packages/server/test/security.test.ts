@@ -217,6 +217,19 @@ describe('a session', () => {
   });
 });
 
+test('a settled page names what it varies by once, where pages of other origins are let in too (HTTP-6)', async (t) => {
+  const { url, port } = await start(t, { origins: ['https://app.example.com'] });
+  const headers = { authorization: `Bearer ${await tokenOf('ann', 600)}` };
+  const page = `${url}/v1/records?channel=chat:42&after=oldest&limit=1`;
+  const peer = await join(t, port, await tokenOf('ann', 600));
+  assert.equal((await peer.ask(t, { op: 'append', id: 2, channel: 'chat:42', rid: 'v' }, '{}')).op, 'ok');
+  const full = await fetch(page, { headers });
+  await full.body?.cancel();
+  assert.equal(full.headers.get('vary'), 'Authorization, Cookie, Origin');
+  const known = await fetch(page, { headers: { ...headers, 'if-none-match': full.headers.get('etag') ?? '' } });
+  assert.deepEqual([known.status, known.headers.get('vary')], [304, 'Authorization, Cookie, Origin']);
+});
+
 describe('cookies', () => {
   test('count for the own origin and listed ones only; with * a page gets in without them', async (t) => {
     const auth = {

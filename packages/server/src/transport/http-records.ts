@@ -172,7 +172,8 @@ function sendBody(exchange: Exchange, lines: string, members: object, settled?: 
   const type = { 'content-type': 'application/json; charset=utf-8' };
   if (settled === undefined) return exchange.bytes(200, body, type);
   const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-  const cache = { etag, 'cache-control': settled, vary: 'Authorization, Cookie, Origin' };
+  // In the spelling of corsHeaders (../auth/origin.ts), so that it takes the place of theirs.
+  const cache = { etag, 'cache-control': settled, Vary: 'Authorization, Cookie, Origin' };
   const known = exchange
     .header('if-none-match')
     ?.split(',')
