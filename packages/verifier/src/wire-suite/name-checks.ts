@@ -25,6 +25,22 @@ function tagOf({ header, payload }: Heard): string {
 }
 
 export const nameChecks: readonly Check[] = [
+  check('HTTP-1', 'a query is read as a form: a plus is a space, %2B is a plus', async (wire) => {
+    const talk = await wire.session();
+    const channel = `${wire.channel()}+a`;
+    await talk.ok({ op: 'append', channel, rid: 'plus' }, '1');
+    const raw = await wire.http('GET', `/v1/records?channel=${channel}`);
+    assert.equal(raw.status, 404, raw.text);
+    assertErrorFields((raw.json as { error: Fields }).error, 'channel_unknown');
+    const encoded = await wire.http('GET', `/v1/records?channel=${channel.replace('+', '%2B').replace(':', '%3a')}`);
+    assert.equal(encoded.status, 200, encoded.text);
+    assert.equal((encoded.json as { records: readonly Fields[] }).records.length, 1);
+    for (const wrong of ['%zz', '%', '%ff', '%C3']) {
+      const answer = await wire.http('GET', `/v1/records?channel=${channel.replace('+', '')}${wrong}`);
+      assert.equal(answer.status, 404, `${wrong}: ${answer.text}`);
+    }
+  }),
+
   check('NAM-1', 'a wrong channel name is channel_unknown, for subscribe, append and HTTP alike', async (wire) => {
     const talk = await wire.session();
     const namespace = wire.namespace;
