@@ -25,8 +25,6 @@ export interface CheckerOptions {
   readonly manyNodes?: boolean;
   /** What the channel's retention promises to keep, where only the number of records decides. */
   readonly retentionRecords?: (channel: string) => number | undefined;
-  /** Called for each violation as it is found. */
-  readonly onViolation?: (violation: Violation) => void;
 }
 
 const VIOLATIONS_KEPT = 100;
@@ -200,7 +198,6 @@ export class HistoryChecker {
       this.#violationCount++;
       const violation: Violation = { kind, channel, text, ...where };
       if (this.#violations.length < VIOLATIONS_KEPT) this.#violations.push(violation);
-      this.#options.onViolation?.(violation);
     };
   }
 }

@@ -8,16 +8,15 @@ import { join } from 'node:path';
 import { HistoryChecker, type Verdict } from '../checker.ts';
 import { FaultProxy } from '../raw/fault-proxy.ts';
 import { ServerProcess } from '../raw/server-process.ts';
+import { CHANNELS, NAMESPACES, SHORT, SHORT_RECORDS, TRIMMED } from './channels.ts';
+import { makeClients } from './clients.ts';
 import { slowReaders, stepClock, trim, troubleDisk, troubleNetwork, type FaultCounts } from './faults.ts';
-import { BatchWriter, PageReader, PostWriter } from './http-clients.ts';
 import type { KillEvidence } from './inside-message.ts';
 import { killAgain, readEvidence, type KillCounts } from './kills.ts';
 import { headOf, settleReaders, settleWriters, untilPeace } from './peace.ts';
 import { Random } from './random.ts';
 import { RawClient } from './raw-client.ts';
-import { SdkClient } from './sdk-client.ts';
 import { rest, type SlowReader, type Stage, type TortureClient } from './stage.ts';
-import { StreamReader } from './stream-reader.ts';
 import { troubleWorkers, WorkerPids } from './worker-faults.ts';
 
 export interface TortureOptions {
@@ -72,19 +71,6 @@ export interface TortureReport {
   readonly data: string | undefined;
 }
 
-const LONG = ['long:a', 'long:b'] as const;
-/** Its retention is small, and judged. */
-const SHORT = 'short:a';
-const SHORT_RECORDS = 300;
-/** Trimmed on purpose. */
-const TRIMMED = 'short:trimmed';
-const CHANNELS = [...LONG, SHORT, TRIMMED] as const;
-
-const everything = { subscribe: 'anyone', append: 'anyone', signal: 'anyone', history: 'anyone' };
-const NAMESPACES = {
-  long: { ...everything, retention: { records: 50_000 } },
-  short: { ...everything, retention: { records: SHORT_RECORDS } },
-};
 const PROGRESS_MS = 5_000;
 /** What a run that has not seen enough goes on by, and how many times its own length it may take. */
 const LONGER_MS = 500;
@@ -137,8 +123,8 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     workerPauses: 0,
   };
   await server.start();
-  const proxies: FaultProxy[] = [];
-  const clients = await makeClients(stage, random, server, proxies);
+  const clients = await makeClients(stage, random, server);
+  const proxies = clients.all.map(({ proxy }) => proxy);
   const trouble = new AbortController();
   const world = { random: random.fork(), signal: trouble.signal, counts: faults };
   const lifeMs = options.kills === undefined ? 2_500 : Math.max(50, (options.seconds * 1_000) / options.kills - 700);
@@ -219,50 +205,6 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     verdict,
     failures,
     data: ok ? undefined : data,
-  };
-}
-
-interface Clients {
-  readonly all: readonly [TortureClient, ...TortureClient[]];
-  readonly slow: readonly [SlowReader, ...SlowReader[]];
-}
-
-/** Writers and readers on every transport, each behind a proxy of its own. */
-async function makeClients(
-  stage: Stage,
-  random: Random,
-  server: ServerProcess,
-  proxies: FaultProxy[],
-): Promise<Clients> {
-  const base = async (name: string): Promise<{ name: string; proxy: FaultProxy; random: Random }> => {
-    const proxy = await FaultProxy.listen({ host: '127.0.0.1', port: server.port });
-    proxies.push(proxy);
-    return { name, proxy, random: random.fork() };
-  };
-  const rawA = new RawClient(stage, { ...(await base('raw-a')), reads: CHANNELS, writes: CHANNELS });
-  const rawB = new RawClient(stage, { ...(await base('raw-b')), reads: [LONG[0], SHORT], writes: [LONG[0]] });
-  const rawReader = new RawClient(stage, { ...(await base('raw-reader')), reads: CHANNELS, writes: [] });
-  const sdk = new SdkClient(stage, {
-    ...(await base('sdk-ws')),
-    transport: 'websocket',
-    reads: CHANNELS,
-    writes: CHANNELS,
-  });
-  const sse = new SdkClient(stage, {
-    ...(await base('sdk-sse')),
-    transport: 'sse',
-    reads: [LONG[0], SHORT],
-    writes: [LONG[0], LONG[1]],
-  });
-  const stream = new StreamReader(stage, { ...(await base('stream')), reads: CHANNELS });
-  const single = new StreamReader(stage, { ...(await base('stream-one')), reads: [LONG[0]] });
-  const pages = new PageReader(stage, { ...(await base('pages')), channel: LONG[0] });
-  const shortPages = new PageReader(stage, { ...(await base('pages-short')), channel: SHORT });
-  const post = new PostWriter(stage, { ...(await base('post')), channel: LONG[0] });
-  const batch = new BatchWriter(stage, { ...(await base('batch')), channel: SHORT });
-  return {
-    all: [rawA, rawB, rawReader, sdk, sse, stream, single, pages, shortPages, post, batch],
-    slow: [rawReader, rawB, sdk, sse, pages, shortPages],
   };
 }
 
