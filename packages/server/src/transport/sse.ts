@@ -3,16 +3,7 @@
  * that use `fetch`. A stream is a session that never sends commands.
  */
 import type { ServerResponse } from 'node:http';
-import {
-  decodeSubscribe,
-  limits,
-  TidewayError,
-  timing,
-  type Code,
-  type ItemError,
-  type Subscribed,
-  type SubscribeItem,
-} from '@tideway/protocol';
+import { timing, type Code, type ItemError, type Subscribed, type SubscribeItem } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
 import { randomFraction, type Env } from '../env.ts';
 import { withRetry, type Refusal } from '../hub/refusal.ts';
@@ -21,17 +12,10 @@ import type { Codec, Connection } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Session } from '../hub/session.ts';
 import { answerSubscribe, isOutlived, tooMany, type Outcome } from '../hub/start.ts';
-import {
-  backlogBytes,
-  endConnectionBehind,
-  parseBody,
-  type Exchange,
-  type Request,
-  type Response,
-} from './exchange.ts';
+import { backlogBytes, endConnectionBehind, type Exchange, type Request, type Response } from './exchange.ts';
 import { FaultyConnection } from './faults.ts';
-import { badFrame } from './request-refusal.ts';
 import { event, idBlock, sseCodec, sseIdCodec } from './sse-codec.ts';
+import { askedByBody, askedByQuery, type Asked } from './sse-request.ts';
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -258,45 +242,6 @@ function placesNow(session: Session, items: readonly SubscribeItem[], places: st
     if (place !== undefined) places[index] = place;
   });
   return places;
-}
-
-interface Asked {
-  readonly isGet: boolean;
-  readonly isReconnect: boolean;
-  readonly items: readonly SubscribeItem[];
-}
-
-function askedByQuery(exchange: Exchange): Asked {
-  const channels = exchange.query.several('channel', limits.eventSourceChannels);
-  if (new Set(channels).size !== channels.length) throw badFrame('a channel is named twice');
-  const from = exchange.query.maybe('from');
-  if (from !== undefined && channels.length > 1 && from.includes('.')) {
-    throw badFrame('a cursor as "from" needs exactly one channel');
-  }
-  const last = exchange.header('last-event-id');
-  const places = last?.split(',');
-  if (places !== undefined && places.length !== channels.length) {
-    throw new TidewayError('bad_cursor', `Last-Event-ID has ${places.length} places for ${channels.length} channels`);
-  }
-  const items = channels.map((channel, index): SubscribeItem => {
-    const place = places?.[index] === '' ? undefined : places?.[index];
-    const start = place ?? from;
-    return start === undefined ? { channel } : { channel, from: start };
-  });
-  return { isGet: true, isReconnect: last !== undefined, items };
-}
-
-async function askedByBody(exchange: Exchange): Promise<Asked> {
-  const fields = parseBody(await exchange.text(limits.bodyBytes));
-  if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
-    throw badFrame('the body must be an object with "channel" or "channels"');
-  }
-  try {
-    const { channels } = decodeSubscribe(fields as Readonly<Record<string, unknown>>, limits.subscriptions);
-    return { isGet: false, isReconnect: false, items: channels };
-  } catch (error) {
-    throw badFrame(error instanceof Error ? error.message : 'the body was not understood');
-  }
 }
 
 /** What a stream says when the server goes away: once it has ended, come back soon (SSE-8). */
