@@ -42,6 +42,7 @@ test('several nodes without a log that they share are refused, with what to writ
     [['--log', 'file:data'], /"file:data" is for one process only/],
     [['--log', 'memory:'], /"memory:" is for one process only/],
     [['--log', 'postgres://x'], /--log: unknown log scheme "postgres:"/],
+    [['--log', 'nats'], /--log: "nats" is a folder of that name; for the broker write --log nats:/],
     [['--log', 'nats://127.0.0.1'], /--log: a log on NATS is written nats:/],
   ] as const;
   for (const [args, message] of wrong) {

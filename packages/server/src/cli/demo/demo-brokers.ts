@@ -31,11 +31,14 @@ export function ownBrokerName(log: string): string | undefined {
 /**
  * Whether several nodes can share this log.
  *
- * @throws CliError (usage) when it is no address of a log
+ * @throws CliError (usage) when it is no address of a log, or a scheme whose colon was forgotten
  */
 export function isShared(log: string | undefined): boolean {
   if (log === undefined) return false;
   if (programOf(log) !== undefined) return true;
+  if (programOf(`${log}:`) !== undefined) {
+    throw usageError(`--log: "${log}" is a folder of that name; for the broker write --log ${log}:`);
+  }
   try {
     return isOnBroker(parseLogAddress(log));
   } catch (error) {
