@@ -102,7 +102,7 @@ test('while the view’s store is full, appends are refused at once as `overload
   assert.equal(desk.appender.inFlight, 108);
   release();
   await waitFor('the full overlay', () => view.isStalled);
-  await waitFor('the log to have all', async () => (await view.logNewest(CHANNEL)) > view.applied(CHANNEL));
+  await waitFor('the log to have all', async () => ((await view.logNewest(CHANNEL)) ?? '') > view.applied(CHANNEL));
   const newest = await view.logNewest(CHANNEL);
 
   const refused = desk.append(5);

@@ -4,7 +4,6 @@
  */
 import { isUnknownTag, parseCursor, tagsMatch, timing, TidewayError, type GapReason } from '@tideway/protocol';
 import type { Feed } from '../view/view.ts';
-import { newestOfLog } from './log-newest.ts';
 
 export interface FeedStart {
   /** Behind it the page begins. */
@@ -27,7 +26,7 @@ export async function findFeedStart(feed: Feed, after: string): Promise<FeedStar
   if (at === undefined) throw new TidewayError('bad_cursor', '"after" must be a place of this feed, "oldest" or "now"');
   if (at.epoch !== feed.epoch) return await fromBase('epoch');
   if (at.position > feed.applied) {
-    const logNewest = await newestOfLog(feed.logNewest());
+    const logNewest = await feed.logNewest();
     if (logNewest === undefined) throw behindError('this node cannot ask the log how far it goes');
     if (logNewest < at.position) {
       const newest = await feed.newest();

@@ -16,7 +16,6 @@ import {
 import type { Turnstile } from '../auth/turnstile.ts';
 import type { ChannelState, Page, View } from '../view/view.ts';
 import { catchUpPage } from './catch-up.ts';
-import { newestOfLog } from './log-newest.ts';
 import type { Ring } from './ring.ts';
 
 export type Start =
@@ -210,7 +209,7 @@ async function belowFloor(parts: StartParts, cursor: string, at: CursorParts): P
 /** The place is newer than what this node has applied (SUB-6, step 3): never answer from a view older than it. */
 async function waitForLog(parts: StartParts, cursor: string, at: CursorParts): Promise<Start> {
   const { view, channel } = parts;
-  const newest = await newestOfLog(view.logNewest(channel));
+  const newest = await view.logNewest(channel);
   if (newest === undefined || newest >= at.position) {
     const isReached = newest !== undefined && (await view.reach(channel, at.position, timing.behindMs));
     if (isReached) return await resume(parts, cursor, at);

@@ -13,6 +13,16 @@ export async function boundsOrFound(log: ViewLog, partition: number, found: Appl
   }
 }
 
+/** The position of the log's newest record; `undefined` while it cannot be asked. */
+export async function newestOfLog(log: ViewLog, partition: number): Promise<Position | undefined> {
+  try {
+    return (await log.bounds(partition)).newest;
+  } catch (error) {
+    if (error instanceof TailError && error.reason === 'unavailable') return undefined;
+    throw error;
+  }
+}
+
 /** Behind which an empty view begins. */
 export function firstBase({ fromGenesis, oldest }: Bounds): Position {
   return fromGenesis ? POSITION_ZERO : oldest;

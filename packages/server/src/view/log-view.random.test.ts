@@ -61,7 +61,7 @@ class Story {
     for (let turn = 0; turn < 20 && this.faulty.isFull; turn++)
       await new Promise<void>((resolve) => setImmediate(resolve));
     // With a full overlay the log's tail waits for room, and the verdicts with it.
-    if (this.rig.view.applied('') < (await this.rig.view.logNewest(''))) this.faulty.isFull = false;
+    if (this.rig.view.applied('') < ((await this.rig.view.logNewest('')) ?? '')) this.faulty.isFull = false;
     const verdicts = await pending;
     verdicts.forEach((verdict, i) => {
       const { channel, kind, payload } = batch[i] as { channel: string; kind?: string; payload: string };

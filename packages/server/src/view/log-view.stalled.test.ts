@@ -14,7 +14,7 @@ test('a store that takes its time makes the tail wait, and is stalled only when 
   const release = faulty.holdWrites();
   await rig.fill('chat:1', 101);
   const waiting = rig.append({});
-  await waitFor('the log to have it', async () => (await rig.view.logNewest('')) > rig.view.applied(''));
+  await waitFor('the log to have it', async () => ((await rig.view.logNewest('')) ?? '') > rig.view.applied(''));
   assert.equal(rig.view.isStalled, false, 'a full overlay alone is what a fast log and a slow store look like');
   env.monotonicOffsetMs += LONG_MS;
   assert.equal(rig.view.isStalled, true);

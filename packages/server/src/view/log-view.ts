@@ -142,8 +142,8 @@ class OnePartitionView implements LogView {
     return this.#whole.toFill;
   }
 
-  async logNewest(_channel: string): Promise<Position> {
-    return (await this.#options.log.bounds(this.#options.partition ?? 0)).newest;
+  logNewest(_channel: string): Promise<Position | undefined> {
+    return this.#feed.logNewest();
   }
 
   // Beginning and end

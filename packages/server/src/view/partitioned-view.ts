@@ -95,7 +95,7 @@ class PartitionedView implements LogView {
     return this.#of(channel).applied(channel);
   }
 
-  logNewest(channel: string): Promise<Position> {
+  logNewest(channel: string): Promise<Position | undefined> {
     return this.#of(channel).logNewest(channel);
   }
 

@@ -2,6 +2,7 @@
 import type { Position, Tag } from '../log/log.ts';
 import type { Arrivals } from './followers.ts';
 import type { Life } from './life.ts';
+import { newestOfLog } from './log-bounds.ts';
 import { notHereError } from './refusals.ts';
 import type { ViewLog } from './view-log.ts';
 import type { Feed, FeedPage, FeedRequest } from './view.ts';
@@ -9,7 +10,7 @@ import type { Feed, FeedPage, FeedRequest } from './view.ts';
 export class ViewFeed implements Feed {
   readonly #lifeNow: () => Life;
   readonly #arrivals: Arrivals;
-  readonly #logNewest: () => Promise<Position>;
+  readonly #logNewest: () => Promise<Position | undefined>;
   readonly #fromLife: <T>(read: (life: Life) => Promise<T>) => Promise<T>;
   readonly #listeners = new Set<(channel: string) => void>();
 
@@ -24,7 +25,7 @@ export class ViewFeed implements Feed {
   }) {
     this.#lifeNow = parts.lifeNow;
     this.#arrivals = parts.arrivals;
-    this.#logNewest = async () => (await parts.log.bounds(parts.partition)).newest;
+    this.#logNewest = () => newestOfLog(parts.log, parts.partition);
     this.#fromLife = parts.fromLife;
   }
 
@@ -48,7 +49,7 @@ export class ViewFeed implements Feed {
     return this.#fromLife(({ feed }) => feed.newest());
   }
 
-  logNewest(): Promise<Position> {
+  logNewest(): Promise<Position | undefined> {
     return this.#logNewest();
   }
 

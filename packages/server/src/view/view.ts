@@ -109,8 +109,8 @@ export interface Feed {
   newest(): Promise<string>;
   /** The position of the last physical record applied. */
   readonly applied: Position;
-  /** The position of the log's own newest record. */
-  logNewest(): Promise<Position>;
+  /** The position of the log's own newest record; `undefined` while the log cannot be asked. */
+  logNewest(): Promise<Position | undefined>;
   /** Resolves true once everything up to `position` is applied; false when the deadline (milliseconds from now) passes. */
   reach(position: Position, deadlineMs: number): Promise<boolean>;
   /** The tag of the newest visible record at or before the position; `undefined` where the feed does not know. */
@@ -167,8 +167,8 @@ export interface View {
   reach(channel: string, position: Position, deadlineMs: number): Promise<boolean>;
   /** The position of the last physical record applied of the channel's partition. */
   applied(channel: string): Position;
-  /** The position of the log's own newest record of the channel's partition. */
-  logNewest(channel: string): Promise<Position>;
+  /** The position of the log's own newest record of the channel's partition; `undefined` while the log cannot be asked. */
+  logNewest(channel: string): Promise<Position | undefined>;
 }
 
 /** A view that this process keeps, in front of a log. */

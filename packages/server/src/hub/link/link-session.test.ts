@@ -2,10 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { limits, parseCursor } from '@tideway/protocol';
 import { Random } from '@tideway/verifier/random';
+import { createTurnstile } from '../../auth/turnstile.ts';
 import type { PhysicalRecord } from '../../log/log.ts';
+import { GivenLog } from '../../view/testing/given-log.ts';
 import { assertChained, Listener, waitFor } from '../../view/testing/view-rig.ts';
 import type { Page, PageRequest, View } from '../../view/view.ts';
 import type { Appended, NewRecord } from '../record-appender.ts';
+import { findStart } from '../resume.ts';
 import { World } from '../testing/hub-world.ts';
 import { linkTo, type Linked } from './testing/link-world.ts';
 
@@ -293,6 +296,19 @@ test('a page of what comes behind a gap is answered behind the gap (SUB-9)', asy
   assert.notEqual(linked.view.life('chat:1'), life, 'the gap has come');
   assert.deepEqual(listener.heard.slice(-1), [`gap diverged ${floor}`]);
   assert.deepEqual(page.records, [], 'what it holds comes behind the gap');
+  linked.end();
+  await world.close();
+});
+
+test('a place that nobody knows of while the log is away is behind, also over a link (SUB-6, step 3)', async () => {
+  const log = new GivenLog({ epoch: 'abcdef', window: 1_000 });
+  const world = await World.create({ view: { log } });
+  const linked = linkTo(world);
+  await linked.view.ready('chat:1');
+  log.isAway = true;
+  const start = { view: linked.view, channel: 'chat:1', turns: createTurnstile(1) };
+  const found = await findStart(start, 'abcdef.15.aaaa');
+  assert.equal(found.ok ? found.place : found.code, 'behind');
   linked.end();
   await world.close();
 });

@@ -254,9 +254,9 @@ export class RemoteView implements View {
     return answer['tag'] as Tag | undefined;
   }
 
-  async logNewest(name: string): Promise<Position> {
+  async logNewest(name: string): Promise<Position | undefined> {
     const { answer } = await this.#link.request({ op: 'newest', channel: name });
-    return answer['position'] as Position;
+    return answer['position'] as Position | undefined;
   }
 
   async reach(name: string, position: Position, deadlineMs: number): Promise<boolean> {
