@@ -6,6 +6,7 @@ import type { Kafka } from './kafka-library.ts';
 
 /** Numbers of Kafka's own errors that the driver tells apart. */
 export const faults = {
+  unknown: -1,
   offsetOutOfRange: 1,
   unknownTopicOrPartition: 3,
   leaderNotAvailable: 5,

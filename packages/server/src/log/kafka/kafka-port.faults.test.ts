@@ -57,6 +57,21 @@ test('a batch whose answer is lost is sent again and stored once', async (t) => 
   );
 });
 
+test('a batch that its leader stored before it was none any more may be stored, and takes the place of no other', async (t) => {
+  const cluster = await broker(t);
+  if (cluster === undefined) return;
+  const port = makePort(t, cluster.url(newName(), { partitions: '1' }));
+  await port.connect(wanted(1));
+  assertStored(await port.append(0, [record(0)], 10_000));
+  // So answers a leader that loses its office while it waits for its replicas, of what it has appended already.
+  proxy.answersProduceWith = 6;
+  const outcomes = await port.append(0, [record(1)], 500);
+  proxy.answersProduceWith = undefined;
+  assert.equal(outcomes[0]?.state, 'unknown');
+  assertStored(await port.append(0, [record(2)], 10_000));
+  assert.deepEqual(await ridsOf(port), ['r0', 'r1', 'r2']);
+});
+
 test('killed and started again: it is said once, everything stored is there, the follower is told', async (t) => {
   const cluster = await broker(t);
   if (cluster === undefined) return;

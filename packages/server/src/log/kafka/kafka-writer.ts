@@ -36,8 +36,13 @@ const producerFaults: ReadonlySet<number> = new Set([
   faults.producerEpochOld,
   faults.producerUnknown,
 ]);
-/** The batch may be in the leader's log. */
+/**
+ * The batch may be in the leader's log. A leader that is none any more may be the answer of one that appended it and
+ * lost its office while it waited for its replicas: they may have it.
+ */
 const maybeFaults: ReadonlySet<number> = new Set([
+  ...leaderFaults,
+  faults.unknown,
   faults.requestTimedOut,
   faults.notEnoughReplicasAfterAppend,
   faults.networkException,
@@ -137,11 +142,12 @@ export class KafkaWriter {
     } catch (error) {
       const code = faultCode(error);
       const message = faultText(error);
-      if (code === undefined) return { state: isSent ? 'maybe' : 'again', message };
+      if (!isSent) return { state: 'again', message };
+      if (code === undefined) return { state: 'maybe', message };
       if (code === faults.duplicateSequence) return { state: 'stored' };
       if (maybeFaults.has(code)) return { state: 'maybe', message };
       if (producerFaults.has(code)) return { state: 'renew', message };
-      if (leaderFaults.has(code) || code === faults.notEnoughReplicas || !isSent) return { state: 'again', message };
+      if (code === faults.notEnoughReplicas) return { state: 'again', message };
       const isTooLarge = code === faults.tooLarge || code === faults.listTooLarge;
       return { state: 'refused', code: isTooLarge ? 'too_large' : 'not_durable', message };
     }

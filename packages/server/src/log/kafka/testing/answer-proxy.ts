@@ -1,4 +1,4 @@
-/** A proxy before a broker that loses answers: the broker has got a request, and who sent it never learns. */
+/** A proxy before a broker that loses answers or says others: the broker has got a request, and who sent it never learns. */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
 const PRODUCE = 0;
@@ -7,6 +7,8 @@ const API_KEY_AT = 4;
 export class AnswerProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Batches of records are answered with this error of Kafka, whatever became of them. */
+  answersProduceWith: number | undefined;
   #losesNext = false;
   #lost = 0;
   #target = 0;
@@ -40,6 +42,7 @@ export class AnswerProxy {
   #pipe(client: Socket): void {
     const broker = connect(this.#target, '127.0.0.1');
     let isDoomed = false;
+    let isProducing = false;
     for (const [from, to] of [
       [client, broker],
       [broker, client],
@@ -52,16 +55,29 @@ export class AnswerProxy {
       });
     }
     client.on('data', (chunk: Buffer) => {
-      if (this.#losesNext && chunk.length > API_KEY_AT + 1 && chunk.readInt16BE(API_KEY_AT) === PRODUCE) {
+      if (chunk.length > API_KEY_AT + 1 && chunk.readInt16BE(API_KEY_AT) === PRODUCE) {
+        isProducing = true;
+        isDoomed ||= this.#losesNext;
         this.#losesNext = false;
-        isDoomed = true;
       }
       broker.write(chunk);
     });
     broker.on('data', (chunk: Buffer) => {
+      if (isProducing && this.answersProduceWith !== undefined)
+        chunk.writeInt16BE(this.answersProduceWith, errorAt(chunk));
       if (!isDoomed) return void client.write(chunk);
       this.#lost++;
       client.destroy();
     });
   }
+}
+
+/**
+ * Where the error stands in an answer to Produce (version 9) for one partition: behind length, correlation id and tags,
+ * a list of topics, the topic's name, a list of partitions and the partition's number.
+ */
+function errorAt(answer: Buffer): number {
+  const nameAt = 4 + 4 + 1 + 1;
+  const nameBytes = (answer[nameAt] as number) - 1;
+  return nameAt + 1 + nameBytes + 1 + 4;
 }
