@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { limits, parseCursor } from '@tideway/protocol';
+import { encodePositionNumber, limits, parseCursor } from '@tideway/protocol';
 import { Random } from '@tideway/verifier/random';
 import { createTurnstile } from '../../auth/turnstile.ts';
 import type { PhysicalRecord } from '../../log/log.ts';
-import { GivenLog } from '../../view/testing/given-log.ts';
+import { GivenLog, givenRecords } from '../../view/testing/given-log.ts';
 import { assertChained, Listener, waitFor } from '../../view/testing/view-rig.ts';
 import type { Page, PageRequest, View } from '../../view/view.ts';
 import type { Appended, NewRecord } from '../record-appender.ts';
@@ -187,6 +187,31 @@ test('a closed channel is closed when its last record has come', async () => {
   assert.equal(linked.view.state('chat:1').closed, true);
   const late = await append(linked, record('chat:1', 'late', { rid: 'late' }));
   assert.deepEqual([late.state, (late as { code?: string }).code], ['error', 'channel_closed']);
+  linked.end();
+  await world.close();
+});
+
+test('a channel whose close was lost with a rewound log is followed again over a link', async () => {
+  const log = new GivenLog({ epoch: 'abcdef', window: 1_000 });
+  const world = await World.create({ view: { log } });
+  const linked = linkTo(world);
+  await linked.view.ready('chat:1');
+  const first = new Listener();
+  const stop = linked.view.follow('chat:1', first);
+  log.give(givenRecords(1, ['chat:1', 'chat:1']));
+  log.give(givenRecords(3, ['chat:1'], { kind: 'close', payload: Buffer.alloc(0) }));
+  await waitFor('the close', () => first.heard.includes('closed'));
+  stop();
+  const second = new Listener();
+  linked.view.follow('chat:1', second);
+  log.rewind(encodePositionNumber(1), givenRecords(2, ['chat:1', 'chat:1'], { payload: Buffer.from('"second"') }));
+  await waitFor('the rewind', () => !world.view.state('chat:1').closed);
+  await waitFor('the gap', () => second.heard.some((what) => what.startsWith('gap diverged')));
+  await linked.view.ready('chat:1');
+  const { place, closed } = linked.view.state('chat:1');
+  assert.deepEqual([place, closed], [world.view.state('chat:1').place, false]);
+  log.give(givenRecords(4, ['chat:1']));
+  await waitFor('what comes', () => second.records.at(-1)?.position === encodePositionNumber(4));
   linked.end();
   await world.close();
 });

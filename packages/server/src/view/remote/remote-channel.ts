@@ -72,6 +72,12 @@ export class RemoteChannel {
     return isFilled;
   }
 
+  /** True where it was closed, and is another one now: the log was rewound, and what closed it may be gone. */
+  isOtherThanClosed({ epoch, head, closed }: LinkState): boolean {
+    const known = this.#state;
+    return known?.closed === true && !(closed && known.epoch === epoch && known.head === head);
+  }
+
   /** How far the channel is known to have been applied, once everything up to `head` has come. */
   reached(applied: Position, head: string | undefined): void {
     const state = this.#state;

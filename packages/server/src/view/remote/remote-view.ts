@@ -53,7 +53,9 @@ export class RemoteView implements View {
     switch (frame.op) {
       case 'state':
         if (channel === undefined) return true;
-        if (channel.told(frame as unknown as LinkState))
+        // Nothing comes of a channel that was closed, unless it is asked for again.
+        if (channel.isOtherThanClosed(frame as unknown as LinkState)) this.#followAgain(channel);
+        else if (channel.told(frame as unknown as LinkState))
           this.#followers.tell(channel.name, (follower) => follower.onFilled(frame['floor'] as string));
         return true;
       case 'gap':
