@@ -49,6 +49,11 @@ export const sections: readonly { readonly title: string; readonly text: string;
       ],
     },
     {
+      title: 'Calls',
+      text: '`call` comes from `@tideway/client/call`. What a server serves stands in its [`calls`](config.md#in-code-only); whichever node the client reaches gives the call to one that serves the method.',
+      names: ['call', 'CallOptions'],
+    },
+    {
       title: 'An outbox that outlives the page',
       text: 'An append without answer is kept and sent again, once for all, until there is one. In memory it ends with the page or the process; in IndexedDB or a file it does not. `indexedDbOutbox` comes from `@tideway/client/indexeddb`, `fileOutbox` from `@tideway/client/node`.',
       names: ['indexedDbOutbox', 'fileOutbox', 'OutboxStore', 'OutboxEntry'],
@@ -77,7 +82,7 @@ interface Found {
 
 /** The names that the package exports, types included. */
 export function exportedNames(): string[] {
-  return ['index', 'node', 'indexeddb'].flatMap((name) => {
+  return ['index', 'call', 'node', 'indexeddb'].flatMap((name) => {
     const text = readFileSync(join(root, 'packages/client/src', `${name}.ts`), 'utf8');
     return [...text.matchAll(/export (?:type )?\{([^}]*)\}/g)].flatMap(([, list = '']) =>
       list

@@ -92,7 +92,8 @@ export interface ClientHandle {
 }
 
 export class TidewayClient implements Client {
-  readonly #core: Core;
+  /** For what comes in entries of its own. */
+  readonly core: Core;
   readonly #contract: Contract | undefined;
   readonly #onClose: () => void;
   readonly #listener: CoreListener;
@@ -105,7 +106,7 @@ export class TidewayClient implements Client {
   readonly #life = new AbortController();
 
   constructor(core: Core, options: ClientHandle) {
-    this.#core = core;
+    this.core = core;
     this.#contract = options.contract;
     this.#onClose = options.onClose;
     this.#listener = {
@@ -119,25 +120,25 @@ export class TidewayClient implements Client {
   }
 
   get state(): ClientState {
-    return this.#life.signal.aborted ? 'closed' : this.#core.state;
+    return this.#life.signal.aborted ? 'closed' : this.core.state;
   }
 
   get instance(): string {
-    return this.#core.instance;
+    return this.core.instance;
   }
 
   get error(): TidewayError | undefined {
-    return this.#core.error;
+    return this.core.error;
   }
 
   get unsaved(): number {
-    return this.#life.signal.aborted ? 0 : this.#core.outbox.count;
+    return this.#life.signal.aborted ? 0 : this.core.outbox.count;
   }
 
   channel(pattern: string, parameters?: Readonly<Record<string, string>>): Channel {
     this.#life.signal.throwIfAborted();
     const name = fillPattern(pattern, parameters);
-    return new LiveChannel(name, this.#core, this.#life.signal, this.#contract?.[pattern] ?? {});
+    return new LiveChannel(name, this.core, this.#life.signal, this.#contract?.[pattern] ?? {});
   }
 
   onState(onState: (state: ClientState) => void): Stoppable {
@@ -149,16 +150,16 @@ export class TidewayClient implements Client {
   }
 
   reconnect(): void {
-    if (!this.#life.signal.aborted) this.#core.reconnect();
+    if (!this.#life.signal.aborted) this.core.reconnect();
   }
 
   close(): void {
     const { signal } = this.#life;
     if (signal.aborted) return;
     this.#life.abort(new TidewayError('disconnected', 'the client was closed'));
-    this.#core.outbox.abandon(signal);
+    this.core.outbox.abandon(signal);
     this.#onClose();
-    this.#core.listeners.delete(this.#listener);
+    this.core.listeners.delete(this.#listener);
   }
 
   #listen<Name extends keyof Heard>(event: Name, listener: (value: Heard[Name]) => void): Stoppable {
@@ -168,6 +169,6 @@ export class TidewayClient implements Client {
   }
 
   #tell<Name extends keyof Heard>(event: Name, value: Heard[Name]): void {
-    for (const listener of this.#listeners[event]) callUser(this.#core.report, () => listener(value));
+    for (const listener of this.#listeners[event]) callUser(this.core.report, () => listener(value));
   }
 }
