@@ -48,6 +48,8 @@ export const limits = {
   clientLength: 128,
   /** Commands of one session that have no answer yet; beyond it its socket is not read. */
   commandsInFlight: 64,
+  /** Channels of one session with commands under way, or with an append refused for now (APP-3). */
+  channelsUnderWay: 4_096,
   /** The header of an HTTP request. */
   httpHeaderBytes: 16 * KIB,
   /** Requests that wait for those in front of them on an HTTP/1.1 connection: what comes in one read can be many. */

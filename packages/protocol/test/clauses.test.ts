@@ -89,6 +89,8 @@ test('the table of LIM-1 says what the limits are', () => {
     'channels in one `subscribe` / GET stream / POST stream': `${limits.channelsPerFrame} / ${limits.eventSourceChannels} / ${limits.subscriptions.toLocaleString('en')}`,
     'subscriptions of a session': limits.subscriptions.toLocaleString('en'),
     'commands of a session without answer': String(limits.commandsInFlight),
+    'channels of a session with commands under way, or with an append refused for now (APP-3)':
+      limits.channelsUnderWay.toLocaleString('en'),
     page: `${limits.pageRecords.toLocaleString('en')} records, ${limits.pageBytes / kib / kib} MiB`,
     'items in a batch': limits.batchItems.toLocaleString('en'),
     '`wait`': seconds(timing.waitMs),

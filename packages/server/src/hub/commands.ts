@@ -31,9 +31,6 @@ export interface CommandHost extends SignInHost, SignalHost, CallHost {
   readonly appendsPerSecond: number;
 }
 
-/** Channels of one session with commands or a refusal pending. */
-const LANES_MAX = 4_096;
-
 export class Commands {
   readonly signIn: SignIn;
   readonly replies: Replies;
@@ -136,7 +133,7 @@ export class Commands {
     session.lanes ??= new Map();
     let lane = session.lanes.get(channel);
     if (lane === undefined) {
-      if (session.lanes.size >= LANES_MAX) {
+      if (session.lanes.size >= limits.channelsUnderWay) {
         return this.replies.close(session, 'overloaded', 'commands or refused appends on too many channels at once');
       }
       lane = new Lane();
