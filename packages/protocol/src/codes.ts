@@ -102,7 +102,7 @@ export const codeMeanings: Readonly<Record<Code, string>> = {
   behind: 'This node has not read the log that far yet.',
   overloaded: 'The server has no room for this now.',
   user_changed: 'The credentials are those of another user.',
-  unsupported: 'Part of the protocol that this server does not serve yet.',
+  unsupported: 'A part of the protocol, or a coding of a body, that this server does not serve.',
   not_found: 'There is nothing at this path.',
   method_not_allowed: 'This path does not take that method.',
   slow_pong: 'Two pings were not answered.',

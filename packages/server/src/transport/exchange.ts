@@ -101,11 +101,14 @@ export class Exchange {
   }
 
   /**
-   * The whole body; a larger one fails with `too_large` before it is read.
+   * The whole body; a larger one fails with `too_large` before it is read, one in a coding with `unsupported`: its bytes
+   * would be taken for the payload (RFC 9110 §8.4, RFC 9112 §6.1).
    *
    * @param allowed what the refusal says, where whoever takes the body has a limit of its own
    */
   async body(bytesMax: number, allowed = bytesMax): Promise<Buffer> {
+    const coding = this.#codingOf('content-encoding', 'identity') ?? this.#codingOf('transfer-encoding', 'chunked');
+    if (coding !== undefined) throw new TidewayError('unsupported', `a body is taken as it is, and not in ${coding}`);
     const announced = Number(this.header('content-length') ?? 0);
     if (announced > bytesMax) throw tooLarge(allowed);
     const chunks: Buffer[] = [];
@@ -118,6 +121,12 @@ export class Exchange {
       chunks.push(chunk);
     }
     return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+  }
+
+  /** What the header says of the body's coding, where that is another than this one. */
+  #codingOf(name: string, plain: string): string | undefined {
+    const coding = this.header(name);
+    return coding?.toLowerCase() === plain ? undefined : coding;
   }
 
   /** The whole body as text; what is not UTF-8 is `bad_frame`, never replaced by something else. */

@@ -121,6 +121,18 @@ export const httpAppendChecks: readonly Check[] = [
     },
   ),
 
+  check('HTTP-1', 'a body in a coding is refused, and its bytes are not stored', async (wire) => {
+    const channel = wire.channel();
+    for (const coding of ['gzip', 'br, identity']) {
+      const headers = { 'Content-Type': 'application/octet-stream', 'Content-Encoding': coding };
+      assertHttpError(await post(wire, channel, { body: 'coded', headers }), 501, 'unsupported');
+    }
+    const plain = await post(wire, channel, { body: '1', headers: { 'Content-Encoding': 'Identity' } });
+    assert.equal(plain.status, 201, plain.text);
+    const page = await wire.http('GET', '/v1/records', { query: { channel } });
+    assert.equal((page.json as { records: unknown[] }).records.length, 1);
+  }),
+
   check('HTTP-3 FRM-5', 'a body that is no JSON, or none at all, is bad_frame', async (wire) => {
     const channel = wire.channel();
     for (const body of ['', ' \n', '{no', '\uFEFF1', '1 2', new Uint8Array([0x22, 0xff, 0x22])])
