@@ -1,5 +1,8 @@
 /** Calls between nodes: on each broker three of them, one a process of its own that is killed; and between workers. */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join as joinPath } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createServer, TidewayError, type MethodOptions, type Server, type ServerOptions } from 'tideway';
@@ -65,6 +68,7 @@ for (const kind of [redis, nats, rabbitmq, kafka]) {
   describe(`three nodes on ${kind.name}`, { skip: skipOf(kind) }, () => {
     let broker: Broker;
     const servers: Server[] = [];
+    const folders: string[] = [];
     /** Serves nothing. */
     let url = '';
     let port = 0;
@@ -93,7 +97,8 @@ for (const kind of [redis, nats, rabbitmq, kafka]) {
     before(async () => {
       broker = await kind.start();
       for (const calls of [{}, methods]) {
-        const data = `${process.env['TMPDIR'] ?? '/tmp'}/tideway-calls-${process.pid}-${kind.name}-${servers.length}`;
+        const data = await mkdtemp(joinPath(tmpdir(), 'tideway-calls-'));
+        folders.push(data);
         const server = await createServer({ log: broker.url, data, auth, calls, logger: () => {} });
         servers.push(server);
         ({ url, port } = servers.length === 1 ? await server.listen({ port: 0 }) : { url, port });
@@ -101,6 +106,7 @@ for (const kind of [redis, nats, rabbitmq, kafka]) {
     });
     after(async () => {
       for (const server of servers) await server.close({ drainMs: 0 });
+      for (const folder of folders) await rm(folder, { recursive: true, force: true });
       await broker.stop();
     });
 
