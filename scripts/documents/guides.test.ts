@@ -111,6 +111,19 @@ test('events between services: the consumer of the guide handles orders of its s
   await assert.rejects(reserve(url, KEY, { id: cursor, data: 1 }), /the move was not stored: 401/);
 });
 
+test('ask the server: the method of the guide answers the SDK and curl as the page says', async (t) => {
+  const guide = read('ask-the-server');
+  const folder = projectFolder(t);
+  for (const name of ['tideway.config.ts', 'total.ts']) writeFileSync(join(folder, name), blockNamed(guide, name));
+  const server = new Program(t, folder, [cli, 'serve', '--port', '0', '--json']);
+  const [, URL = ''] = await server.says(/"url":"([^"]+)"/);
+  await new Program(t, folder, ['total.ts'], { URL }).says(/^\{ total: 7 \}$/m);
+  const command = codeBlocks(guide).find(({ language }) => language === 'sh')?.code ?? '';
+  const { stdout } = await run('sh', ['-c', command], { env: { ...process.env, URL } });
+  const { error } = JSON.parse(stdout) as { readonly error: { readonly code: string; readonly message: string } };
+  assert.deepEqual([error.code, error.message], ['invalid', 'there is no milk']);
+});
+
 test('WebSocket or SSE: the SDK, EventSource, frames by hand and plain HTTP read the same records', async (t) => {
   const guide = read('websocket-or-sse');
   const url = await start(t);
