@@ -82,3 +82,18 @@ export function randomFraction(env: Env): number {
 export function randomId(env: Env): string {
   return Buffer.from(env.randomBytes(16)).toString('base64url');
 }
+
+/** Resolves after a time with true, with false as soon as the signal is aborted. */
+export function pause(env: Pick<Env, 'setTimer'>, ms: number, signal: AbortSignal | undefined): Promise<boolean> {
+  if (signal?.aborted === true) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const end = (isOver: boolean): void => {
+      cancel();
+      signal?.removeEventListener('abort', onAbort);
+      resolve(isOver && signal?.aborted !== true);
+    };
+    const onAbort = (): void => end(false);
+    const cancel = env.setTimer(ms, () => end(true));
+    signal?.addEventListener('abort', onAbort);
+  });
+}

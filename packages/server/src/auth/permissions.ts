@@ -2,7 +2,7 @@
  * Who may do what on which channel: the namespace's policy decides, the token's `allow` narrows it. What no namespace
  * allows is denied. Decides about channels only, never about fields of a record; remembers nothing (a caller may).
  */
-import { type Code, type Contract, isChannelName, namespaceOf, TidewayError, timing } from '@tideway/protocol';
+import { type Contract, isChannelName, namespaceOf, TidewayError, timing } from '@tideway/protocol';
 import { isAllowed } from './allow.ts';
 import { permissionWords, type AllowWord, type Identity, type Permission } from './identity.ts';
 
@@ -116,11 +116,7 @@ export function createPermissions<Rules extends PermissionRules>(options: {
           'forbidden',
           `${channel} is the server's own: nobody ${WRITES[permission] ?? 'writes'} there`,
         );
-      const message = `${permission} on ${channel} is not allowed to ${describe(identity)}`;
-      // Whoever has shown no credentials may do better with some (HEL-5).
-      return identity.kind === 'anonymous'
-        ? new TidewayError('unauthenticated', `${message}; no credentials were given`)
-        : new TidewayError('forbidden', message);
+      return denied(identity, `${permission} on ${channel}`);
     },
   };
 }
@@ -140,11 +136,16 @@ export function mayCall(
 }
 
 /** The error for what `mayCall` denied. */
-export function callRefusal(identity: Identity, method: string): { readonly code: Code; readonly message: string } {
-  const message = `call of ${method} is not allowed to ${describe(identity)}`;
+export function callRefusal(identity: Identity, method: string): TidewayError {
+  return denied(identity, `call of ${method}`);
+}
+
+/** Whoever has shown no credentials may do better with some (HEL-5). */
+function denied(identity: Identity, what: string): TidewayError {
+  const message = `${what} is not allowed to ${describe(identity)}`;
   return identity.kind === 'anonymous'
-    ? { code: 'unauthenticated', message: `${message}; no credentials were given` }
-    : { code: 'forbidden', message };
+    ? new TidewayError('unauthenticated', `${message}; no credentials were given`)
+    : new TidewayError('forbidden', message);
 }
 
 function decide(

@@ -3,10 +3,10 @@
  * of the source after another; each begins where the one before it was sure of, so that nothing is lost, and what comes
  * again is known by its id.
  */
-import { nodeEnv, type Env } from '../env.ts';
+import { nodeEnv, pause, type Env } from '../env.ts';
 import { BrokerError } from '../log/broker/broker-port.ts';
 import { type OpenSource, type Source, StandBy } from './message.ts';
-import { backOffMs, pause } from './patience.ts';
+import { backOffMs } from './patience.ts';
 import type { Settler } from './settler.ts';
 import type { Trouble } from './trouble.ts';
 

@@ -3,13 +3,13 @@
  * and goes on when the broker has stored it. What the broker will never take is a dead letter; everything else is tried
  * again for as long as it takes.
  */
-import { nodeEnv, type Env } from '../env.ts';
+import { nodeEnv, pause, type Env } from '../env.ts';
 import { BrokerError } from '../log/broker/broker-port.ts';
 import { toNative } from '../log/broker/native-record.ts';
 import { serviceEnv } from '../service/env.ts';
 import { consume, type ServiceGap, type ServiceRecord } from '../service/service.ts';
 import { fetchTexts } from './feed-texts.ts';
-import { backOffMs, pause } from './patience.ts';
+import { backOffMs } from './patience.ts';
 import { CURSOR_HEADER, type OpenSink, type Outgoing, SinkKeeper, Unwritable } from './sink.ts';
 import type { Trouble } from './trouble.ts';
 

@@ -1,4 +1,4 @@
-/** How long a bridge waits before it tries again, and that nobody who ends it waits for that. */
+/** How long a bridge waits before it tries again. */
 import { type Env, randomFraction } from '../env.ts';
 
 const FIRST_MS = 250;
@@ -8,19 +8,4 @@ const LONGEST_MS = 5_000;
 /** Full jitter: anything up to 250 ms × 2^failures, at most 5 s. */
 export function backOffMs(env: Env, failures: number): number {
   return randomFraction(env) * Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(failures, 16));
-}
-
-/** False when the signal was aborted meanwhile, or before. */
-export function pause(env: Env, ms: number, signal: AbortSignal): Promise<boolean> {
-  if (signal.aborted) return Promise.resolve(false);
-  return new Promise((resolve) => {
-    const end = (isOver: boolean): void => {
-      cancel();
-      signal.removeEventListener('abort', onAbort);
-      resolve(isOver && !signal.aborted);
-    };
-    const onAbort = (): void => end(false);
-    const cancel = env.setTimer(ms, () => end(true));
-    signal.addEventListener('abort', onAbort);
-  });
 }

@@ -4,8 +4,8 @@
  * who calls it moves on when it says so.
  */
 import { codes, limits, TidewayError, type Code } from '@tideway/protocol';
-import type { Env } from '../env.ts';
-import { backOffMs, pause } from './patience.ts';
+import { pause, type Env } from '../env.ts';
+import { backOffMs } from './patience.ts';
 import type { Trouble } from './trouble.ts';
 import { deadLetter, type DeadLetterOptions } from './dead-letter.ts';
 import { type Item, mapMessage, type MappingOptions } from './mapping.ts';

@@ -1,9 +1,9 @@
 /** `tideway bridge`: moves messages of brokers into channels, and records to brokers. A client of the server: any number of copies, anywhere. */
 import { isBridgeName, type ResolvedBridge } from '../bridge/bridge-options.ts';
-import { backOffMs, pause } from '../bridge/patience.ts';
+import { backOffMs } from '../bridge/patience.ts';
 import { runBridge, type NodeAccess } from '../bridge/run-bridge.ts';
 import type { Result } from '../bridge/settler.ts';
-import { nodeEnv } from '../env.ts';
+import { nodeEnv, pause } from '../env.ts';
 import { checkBridge } from '../ops/config-bridges.ts';
 import { resolveConfig } from '../ops/config.ts';
 import { ConfigError, type Problem } from '../ops/config-values.ts';

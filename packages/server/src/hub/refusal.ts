@@ -1,5 +1,5 @@
 /** Why something was not done, as every transport tells it (PROTOCOL.md COD-2). */
-import { codes, timing, type Code } from '@tideway/protocol';
+import { codes, timing, type Code, type TidewayError } from '@tideway/protocol';
 
 /** A refusal before anything was stored. */
 export interface Refusal {
@@ -8,6 +8,11 @@ export interface Refusal {
   readonly retryMs?: number;
   /** What the log says instead of `message`, where that may quote the payload. */
   readonly logged?: string;
+}
+
+/** What was thrown on purpose, as a refusal. */
+export function errorRefusal({ code, message, retryMs }: TidewayError): Refusal {
+  return { code, message, ...(retryMs === undefined ? {} : { retryMs }) };
 }
 
 /** Where what decides has failed. */

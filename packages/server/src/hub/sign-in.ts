@@ -3,7 +3,7 @@ import { TidewayError, type ClientFrame, type Decoded, type HelloOk } from '@tid
 import type { Identity } from '../auth/identity.ts';
 import { authorize } from './admission.ts';
 import type { Hub } from './hub.ts';
-import { UNDECIDED, type Refusal } from './refusal.ts';
+import { errorRefusal, UNDECIDED, type Refusal } from './refusal.ts';
 import type { Replies } from './replies.ts';
 import type { Session } from './session.ts';
 
@@ -183,10 +183,5 @@ export class SignIn {
 }
 
 function refusalOf(error: unknown): Refusal {
-  if (!(error instanceof TidewayError)) return UNDECIDED;
-  return {
-    code: error.code,
-    message: error.message,
-    ...(error.retryMs === undefined ? {} : { retryMs: error.retryMs }),
-  };
+  return error instanceof TidewayError ? errorRefusal(error) : UNDECIDED;
 }

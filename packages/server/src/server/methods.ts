@@ -5,7 +5,7 @@
 import { TidewayError, timing } from '@tideway/protocol';
 import { callRefusal, mayCall } from '../auth/permissions.ts';
 import type { Env } from '../env.ts';
-import { UNDECIDED, type Refusal } from '../hub/refusal.ts';
+import { errorRefusal, UNDECIDED, type Refusal } from '../hub/refusal.ts';
 import { unanswered, type Call, type CallResult, type MethodOptions } from '../hub/call.ts';
 
 /** An application's own words are passed on up to here: with it an answer still fits a message of any broker. */
@@ -50,7 +50,7 @@ export class Methods {
     const { call: who, handle } = this.#methods.get(call.method) as MethodOptions;
     try {
       if (!(await mayCall(who, call.identity, call.method, this.#onFailed)))
-        return callRefusal(call.identity, call.method);
+        return errorRefusal(callRefusal(call.identity, call.method));
     } catch {
       return UNDECIDED;
     }
@@ -85,8 +85,7 @@ export class Methods {
     } catch (error) {
       // What the function threw on purpose is its answer, as a session hook's is.
       if (error instanceof TidewayError) {
-        const { code, message, retryMs } = error;
-        return { code, message: message.slice(0, MESSAGE_LENGTH_MAX), ...(retryMs !== undefined && { retryMs }) };
+        return { ...errorRefusal(error), message: error.message.slice(0, MESSAGE_LENGTH_MAX) };
       }
       this.#onFailed(`the method ${method} failed`, error);
       return FAILED;

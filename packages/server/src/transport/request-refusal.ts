@@ -1,7 +1,7 @@
 /** Why a request is refused, and the answer that says so (PROTOCOL.md HTTP-2): what was thrown, its status, its body. */
 import { codeStatuses, TidewayError, type Code } from '@tideway/protocol';
 import type { Identity } from '../auth/identity.ts';
-import { withRetry, type Refusal } from '../hub/refusal.ts';
+import { errorRefusal, withRetry, type Refusal } from '../hub/refusal.ts';
 
 /** A refusal as a request is answered with it: some of HTTP's own have a status that is not their code's. */
 export interface RequestRefusal extends Refusal {
@@ -67,6 +67,5 @@ export function refusalOf(error: unknown): Refusal {
   if (!(error instanceof TidewayError)) {
     return withRetry({ code: 'internal', message: 'a fault in the server; its log has the reference' });
   }
-  const { code, message, retryMs } = error;
-  return withRetry({ code, message, ...(retryMs === undefined ? {} : { retryMs }) });
+  return withRetry(errorRefusal(error));
 }

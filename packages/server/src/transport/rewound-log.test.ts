@@ -104,7 +104,8 @@ test('an event stream is told of what was lost while places in other channels we
   assert.match(text, /event: ready\ndata: \{"channels":\[\{"channel":"a:1",[^}]*"resumed":false,"reason":"diverged"/);
 });
 
-test('a read that waits is told of a gap where what comes stands behind a place that was lost (HTTP-5)', async (t) => {
+/** A read that waits behind the last record, and the answer that it will get. */
+async function waitingRead(t: TestContext) {
   const waiting = Promise.withResolvers<void>();
   let following = 0;
   const { url, placeOf, rewind } = await serving(t, (view) => ({
@@ -116,6 +117,11 @@ test('a read that waits is told of a gap where what comes stands behind a place 
   }));
   const asked = fetch(`${url}/v1/records?channel=a:1&after=${placeOf(4)}&wait=60`);
   await waiting.promise;
+  return { asked, rewind };
+}
+
+test('a read that waits is told of a gap where what comes stands behind a place that was lost (HTTP-5)', async (t) => {
+  const { asked, rewind } = await waitingRead(t);
   await rewind(['a:1', 'a:1', 'a:1', 'a:1', 'a:1']);
   const { records: given, gap } = (await (await asked).json()) as {
     readonly records: readonly unknown[];
@@ -182,16 +188,7 @@ test('a read that is about to wait is told of a gap that comes before it does (H
 });
 
 test('a read that waits is told of a gap behind which nothing comes (HTTP-5)', async (t) => {
-  const waiting = Promise.withResolvers<void>();
-  let following = 0;
-  const { url, placeOf, rewind } = await serving(t, (view) => ({
-    follow(channel, follower) {
-      if (++following === 2) waiting.resolve();
-      return view.follow(channel, follower);
-    },
-  }));
-  const asked = fetch(`${url}/v1/records?channel=a:1&after=${placeOf(4)}&wait=60`);
-  await waiting.promise;
+  const { asked, rewind } = await waitingRead(t);
   await rewind(['a:2']);
   const { gap } = (await (await asked).json()) as { readonly gap?: { readonly reason: string } };
   assert.equal(gap?.reason, 'diverged');

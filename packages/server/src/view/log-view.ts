@@ -3,7 +3,7 @@
  * what was applied. How a life begins, and is made anew from the log, is `lives.ts`; what serves while that takes long is
  * `forerunner.ts`.
  */
-import type { Env } from '../env.ts';
+import { pause } from '../env.ts';
 import { TailError, type Position, type Tag } from '../log/log.ts';
 import type { ApplyEvents } from './applier.ts';
 import { Arrivals, Followers } from './followers.ts';
@@ -150,17 +150,15 @@ class OnePartitionView implements LogView {
 
   async open(): Promise<void> {
     const { env, givenUp } = this.#options;
-    const isOver = (): boolean => givenUp?.aborted === true;
     const applied = await this.#whole.openStore();
     for (;;) {
       try {
         return await this.#begin(applied);
       } catch (error) {
-        if (isOver() || !isAway(error)) throw error;
+        if (givenUp?.aborted === true || !isAway(error)) throw error;
         trouble(this.#options, 'tail_ended', 'the log went away before the view knew anything of it', error);
       }
-      await pause(env, RETRY_MS, givenUp);
-      if (isOver()) throw closedError();
+      if (!(await pause(env, RETRY_MS, givenUp))) throw closedError();
     }
   }
 
@@ -252,17 +250,4 @@ class OnePartitionView implements LogView {
 /** The log is expected to come by itself. */
 function isAway(error: unknown): error is TailError {
   return error instanceof TailError && error.reason === 'unavailable' && !error.isFinal;
-}
-
-/** Ends sooner where it is given up. */
-function pause(env: Env, ms: number, givenUp: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      cancel();
-      givenUp?.removeEventListener('abort', end);
-      resolve();
-    };
-    const cancel = env.setTimer(ms, end);
-    givenUp?.addEventListener('abort', end);
-  });
 }

@@ -7,7 +7,7 @@ import type { LinkRequest } from '../../view/remote/link-frames.ts';
 import type { Link } from '../../view/remote/link.ts';
 import type { RemoteView } from '../../view/remote/remote-view.ts';
 import type { Appended, NewRecord, OnAnswered, OnAppended, RecordAppender, RecordId } from '../record-appender.ts';
-import type { Refusal } from '../refusal.ts';
+import { errorRefusal, type Refusal } from '../refusal.ts';
 
 interface Waiting {
   readonly record: NewRecord;
@@ -147,6 +147,6 @@ function refusal(code: 'not_durable' | 'overloaded' | 'unconfirmed', message: st
   return { state: 'error', code, message, retryMs: timing.retryMs };
 }
 
-function errorOf({ code, message, retryMs }: TidewayError): Appended {
-  return { state: 'error', code, message, ...(retryMs === undefined ? {} : { retryMs }) };
+function errorOf(error: TidewayError): Appended {
+  return { state: 'error', ...errorRefusal(error) };
 }

@@ -1,7 +1,7 @@
 /** What is said on a link to the process that follows: answers to what it asks, each once, and what it did not ask for. */
 import { TidewayError, timing } from '@tideway/protocol';
 import { encodeLinkFrame } from '../../view/remote/link.ts';
-import type { Refusal } from '../refusal.ts';
+import { errorRefusal, type Refusal } from '../refusal.ts';
 import type { Session } from '../session.ts';
 
 export class LinkReplies {
@@ -31,14 +31,12 @@ export class LinkReplies {
   /** Whatever was asked could not be answered. */
   fail(id: number | undefined, error: unknown): void {
     if (!(error instanceof TidewayError)) this.#onTrouble(error);
-    const refusal =
-      error instanceof TidewayError
-        ? {
-            code: error.code,
-            message: error.message,
-            ...(error.retryMs === undefined ? {} : { retryMs: error.retryMs }),
-          }
-        : { code: 'internal' as const, message: 'a fault in the process that has the log', retryMs: timing.retryMs };
-    if (id !== undefined) this.error(id, refusal);
+    if (id !== undefined) this.error(id, error instanceof TidewayError ? errorRefusal(error) : FAULT);
   }
 }
+
+const FAULT: Refusal = {
+  code: 'internal',
+  message: 'a fault in the process that has the log',
+  retryMs: timing.retryMs,
+};
